@@ -1,0 +1,1563 @@
+"""minirl: learn and research reinforcement learning for code generation from unit tests, in two files.
+
+    minirl                                          train the toy: a small code model, on a CPU, in minutes
+    minirl train --reward pass_rate --seed 1        ... on the share of passed tests instead of all-or-nothing
+    minirl train --resume runs/NAME --steps 200     go on with a run
+    minirl train --model DIR --problems FILE.jsonl  your own model and problems
+    minirl eval --model runs/NAME --samples 32      pass@1, pass@8, pass rate
+    minirl inspect runs/NAME                        one group of samples under the microscope
+    minirl plot runs/A runs/B                       curves
+    minirl train --help                             all settings          (python minirl.py ... does the same)
+
+The data flows from top to bottom, and so does this file:
+
+     1  Problem            a prompt, and tests that say whether a program solves it
+     2  toy_problems       a grammar of small functions, and the mistakes programmers make in them
+     3  Policy             a causal language model; the toy's is trained here, once, on careless solutions
+     4  sample             a group of completions for every problem
+     5  grade              run them in the sandbox (sandbox.py): outcomes, problem x sample x test
+     6  REWARDS            outcomes -> rewards: binary, pass_rate
+     7  ADVANTAGES         rewards -> advantages: grpo, rloo, dr_grpo, reinforce
+     8  policy_loss        the clipped policy gradient, its normalisation, the KL penalty
+     9  evaluate           unbiased pass@k on held-out problems
+    10  train              the loop, its log, its checkpoints, exact resume
+    11  inspect, plot      diagnostics
+    12  main               the command line
+
+Shapes are written in this order: P problems, G samples a group, T tests, L completion tokens, V vocabulary; N = P * G.
+
+What is left out, and the place to change to get it: a value model and GAE (train: advantages would come from it), a
+learning-rate decay (train, where the rate is set), top-p sampling (sample; the log-probabilities must follow), dynamic
+sampling that replaces dead groups (train, before update), chat templates (Problem.prompt is used as it is).
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import hashlib
+import inspect
+import itertools
+import json
+import math
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from sandbox import Call, Check, Program, Sandbox, SandboxError, StdIO, Verdict, read_test
+
+
+class UsageError(ValueError):
+    """Something the user asked for cannot be done; its text is one sentence with the way out."""
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 1. Problems: a prompt, and tests that say whether a program solves it
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A programming problem: what the policy reads, and the tests that its program must pass.
+
+    prompt       the text the policy continues; where it already opens the function `entry_point`
+                 (as "def f(xs):" does), the program under test is prompt + completion, else the completion alone
+    tests        sandbox.Call, sandbox.Check or sandbox.StdIO, at least one
+    entry_point  name of the function that Call and Check tests call
+    solution     a reference completion, if one is known
+    """
+
+    task_id: str
+    prompt: str
+    tests: Sequence[Call | Check | StdIO]
+    entry_point: str | None = None
+    solution: str | None = None
+
+    def __post_init__(self):
+        if not self.tests:
+            raise UsageError(f"problem {self.task_id} has no tests, so no program can be told from another")
+        if self.entry_point is None and any(isinstance(test, Call) for test in self.tests):
+            raise UsageError(f"problem {self.task_id} has a test that calls a function, but no entry_point names it")
+
+    def program(self, completion: str) -> Program:
+        """The program that a completion stands for."""
+        opened = self.entry_point and re.search(rf"^\s*def {re.escape(self.entry_point)}\b", self.prompt, re.MULTILINE)
+        return Program(self.prompt + completion if opened else completion, self.tests, self.entry_point)
+
+
+def load_problems(path: str | os.PathLike) -> list[Problem]:
+    """Read problems from a JSONL file, one object a line.
+
+        {"task_id": "add", "prompt": "def add(a, b):\\n", "entry_point": "add",
+         "tests": [{"args": [1, 2], "expected": 3}, {"assert": "add(0, 0) == 0"}, {"stdin": "", "stdout": ""}],
+         "solution": "    return a + b\\n"}
+
+    Raises UsageError naming the file, the line and the field for anything that is missing or malformed.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the problem file {path}: {error}") from None
+    problems, seen = [], {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{where}: not a JSON object ({error})") from None
+        if not isinstance(row, dict):
+            raise UsageError(f"{where}: expected a JSON object, got {type(row).__name__}")
+        for name, kinds, wanted in (
+            ("task_id", (str, int), "a string"),
+            ("prompt", str, "a string"),
+            ("tests", list, "a list of tests"),
+            ("entry_point", (str, type(None)), "a string"),
+            ("solution", (str, type(None)), "a string"),
+        ):
+            if name not in row and name in ("task_id", "prompt", "tests"):
+                raise UsageError(f"{where}: field '{name}' is missing")
+            if not isinstance(row.get(name), kinds) and name in row:
+                raise UsageError(f"{where}: field '{name}' must be {wanted}, got {type(row[name]).__name__}")
+        task_id = str(row["task_id"])
+        if task_id in seen:
+            raise UsageError(f"{where}: field 'task_id': {task_id!r} was used before, on line {seen[task_id]}")
+        seen[task_id] = number
+        try:
+            tests = [read_test(test) for test in row["tests"]]
+            problems.append(Problem(task_id, row["prompt"], tests, row.get("entry_point"), row.get("solution")))
+        except ValueError as error:
+            raise UsageError(f"{where}: field 'tests': {error}") from None
+    if not problems:
+        raise UsageError(f"the problem file {path} holds no problem")
+    return problems
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 2. The toy: a grammar of small functions. Each problem fills three slots, and a program that fills them otherwise
+#    passes some of the tests by accident: the near misses that pass-rate rewards pay for.
+
+
+@dataclass(frozen=True)
+class Family:
+    """Problems of one shape. `filters`, `maps` and `reducers` go from the words of the prompt to the code."""
+
+    sentence: str
+    argument: str
+    loop: str
+    filters: dict[str, str]
+    maps: dict[str, str]
+    reducers: dict[str, str]
+    constants: tuple[str, ...]  # what a lazy program returns
+
+
+_FILTERS = {
+    "numbers": "",
+    "even numbers": " if x % 2 == 0",
+    "odd numbers": " if x % 2 == 1",
+    "positive numbers": " if x > 0",
+    "negative numbers": " if x < 0",
+    "nonzero numbers": " if x != 0",
+    "numbers above 5": " if x > 5",
+    "numbers below 5": " if x < 5",
+    "numbers divisible by 3": " if x % 3 == 0",
+    "one-digit numbers": " if abs(x) < 10",
+    "numbers from 2 to 7": " if 2 <= x <= 7",
+}
+FAMILIES = {
+    "lists": Family(
+        "Return the {reducer}{map}{filter} in xs.",
+        "xs",
+        "[{map} for x in xs{filter}]",
+        filters=_FILTERS,
+        maps={
+            "": "x",
+            "squares of the ": "x * x",
+            "doubles of the ": "2 * x",
+            "negatives of the ": "-x",
+            "absolute values of the ": "abs(x)",
+            "successors of the ": "x + 1",
+            "last digits of the ": "abs(x) % 10",
+        },
+        reducers={
+            "": "{}",
+            "sum of the ": "sum({})",
+            "largest of the ": "max({}, default=0)",
+            "smallest of the ": "min({}, default=0)",
+            "first of the ": "({} or [0])[0]",
+            "last of the ": "({} or [0])[-1]",
+            "number of distinct ": "len(set({}))",
+            "sorted ": "sorted({})",
+            "reversed ": "{}[::-1]",
+        },
+        constants=("0", "[]", "xs"),
+    ),
+    "predicates": Family(
+        "Return whether {reducer} {filter} in xs are {map}.",
+        "xs",
+        "[{map} for x in xs{filter}]",
+        filters=_FILTERS,
+        maps={
+            "even": "x % 2 == 0",
+            "odd": "x % 2 == 1",
+            "positive": "x > 0",
+            "negative": "x < 0",
+            "nonzero": "x != 0",
+            "above 5": "x > 5",
+            "below 5": "x < 5",
+            "divisible by 3": "x % 3 == 0",
+        },
+        reducers={"all": "all({})", "any": "any({})", "no": "not any({})"},
+        constants=("True", "False"),  # either passes about half of the tests
+    ),
+    "strings": Family(
+        "Return the {reducer}{filter} of s{map}.",
+        "s",
+        "[{map} for c in s{filter}]",
+        filters={
+            "characters": "",
+            "vowels": ' if c in "aeiou"',
+            "digits": " if c.isdigit()",
+            "letters": " if c.isalpha()",
+            "capitals": " if c.isupper()",
+        },
+        maps={"": "c", " in upper case": "c.upper()", " in lower case": "c.lower()", " each doubled": "2 * c"},
+        reducers={
+            "": "''.join({})",
+            "dashed ": "'-'.join({})",
+            "reversed ": "''.join({}[::-1])",
+            "sorted ": "''.join(sorted({}))",
+            "list of ": "{}",
+            "number of ": "len({})",
+            "last of the ": "({} or [''])[-1]",
+        },
+        constants=("s", "''", "0"),
+    ),
+}
+# Reducers that need care with an empty list, and what they become when a programmer forgets it.
+FORGETFUL = {
+    "max({}, default=0)": "max({})",
+    "min({}, default=0)": "min({})",
+    "({} or [0])[0]": "{}[0]",
+    "({} or [0])[-1]": "{}[-1]",
+    "({} or [''])[-1]": "{}[-1]",
+}
+TOY_TESTS = 10
+
+
+@dataclass(frozen=True)
+class ToyProblem(Problem):
+    """A problem of the toy grammar, with the code that its three slots (filter, map, reducer) ask for."""
+
+    family: Family | None = None
+    slots: tuple[str, ...] = ()
+    level: int = 0
+
+
+def toy_problems(
+    split: str = "train", families: Sequence[str] = tuple(FAMILIES), levels: Sequence[int] = (1, 2, 3)
+) -> list[ToyProblem]:
+    """The problems of the toy grammar, in a fixed random order.
+
+    split     "train", or "test" (a tenth of every family, held out, also from the base model's warm start)
+    families  names in FAMILIES
+    levels    how many of the three slots ask for something: 1 (easy) to 3
+
+    >>> print(toy_problems("test", ["lists"])[0].prompt)
+    def f(xs):
+        \"\"\"Return the sum of the squares of the even numbers in xs.\"\"\"
+    """
+    if split not in ("train", "test"):
+        raise UsageError(f"the toy has the splits train and test, not {split!r}")
+    problems = []
+    for name in families:
+        if name not in FAMILIES:
+            raise UsageError(f"unknown toy family {name!r}; choose from {', '.join(FAMILIES)}")
+        members = _family_problems(name)
+        held_out = len(members) // 10
+        problems += members[:held_out] if split == "test" else members[held_out:]
+    problems = [problem for problem in problems if problem.level in levels]
+    random.Random("order").shuffle(problems)
+    return problems
+
+
+@functools.cache
+def _family_problems(name: str) -> list[ToyProblem]:
+    family = FAMILIES[name]
+    problems = []
+    for entries in itertools.product(family.filters.items(), family.maps.items(), family.reducers.items()):
+        words, slots = zip(*entries, strict=True)
+        level = max(1, sum(code not in ("", "x", "c", "{}", "''.join({})") for code in slots))
+        sentence = family.sentence.format(filter=words[0], map=words[1], reducer=words[2])
+        prompt = f'def f({family.argument}):\n    """{sentence}"""\n'
+        solution = toy_completion(family, slots)
+        task_id = f"{name}/{level}/" + re.sub(r"\W+", "-", sentence.lower()).strip("-")
+        tests = _toy_tests(task_id, prompt + solution, "" if name == "strings" else [])
+        if tests:
+            problems.append(ToyProblem(task_id, prompt, tests, "f", solution, family, slots, level))
+    random.Random(name).shuffle(problems)
+    return problems
+
+
+def toy_completion(family: Family, slots: Sequence[str]) -> str:
+    """The program that fills the slots so, as the policy writes it: everything after the prompt."""
+    filter_, map_, reducer = slots
+    return "    return " + reducer.replace("{}", family.loop.format(map=map_, filter=filter_)) + "\n"
+
+
+def _toy_tests(task_id: str, source: str, empty: list | str) -> list[Call]:
+    """Ten inputs, the empty one always among them, such that no constant passes more than half of the tests;
+    no tests at all where 500 random inputs do not give that ("whether all positive numbers are nonzero")."""
+    rng = random.Random(task_id)
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)  # our own reference solution, not a model's
+    tests, seen, value = [], collections.Counter(), empty
+    for _ in range(500):
+        expected = namespace["f"](value)
+        if seen[repr(expected)] < TOY_TESTS // 2:
+            seen[repr(expected)] += 1
+            tests.append(Call((value,), expected))
+        if len(tests) == TOY_TESTS:
+            return tests
+        length = rng.randint(1, 7)
+        if isinstance(empty, str):
+            value = "".join(rng.choices("aeioubcdfAEIBCD0123- ", k=length))
+        else:
+            value = rng.choices(range(-12, 13), k=length)
+    return []
+
+
+def toy_mistakes(rng: random.Random, problem: ToyProblem, noise: float) -> str:
+    """A completion as a careless programmer writes it: each slot is drawn at random with probability `noise`, the care
+    for an empty list is forgotten even more often, and now and then it is a lazy constant."""
+    family = problem.family
+    if rng.random() < noise / 10:
+        return f"    return {rng.choice(family.constants)}\n"
+    slots = list(problem.slots)
+    for i, options in enumerate((family.filters, family.maps, family.reducers)):
+        if rng.random() < noise:
+            slots[i] = rng.choice(list(options.values()))
+    if rng.random() < min(0.9, 1.2 * noise):
+        slots[2] = FORGETFUL.get(slots[2], slots[2])
+    return toy_completion(family, slots)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 3. Policy: a causal language model of transformers, with its tokenizer
+
+
+@dataclass
+class Policy:
+    """A language model that writes programs.
+
+    eos_ids  every token that ends a completion (models often have several)
+    pad_id   fills the places that masks hide; may equal an end token, since nothing reads it
+    context  tokens the model can attend to, prompt and completion together
+    """
+
+    model: Any
+    tokenizer: Any
+    eos_ids: tuple[int, ...]
+    pad_id: int
+    context: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+
+def load_policy(name: str, toy_noise: float = 0.45, device: str = "cpu") -> Policy:
+    """Load a policy: "toy", a directory written by save_pretrained, a run folder, or a model id of a hub.
+
+    toy_noise   how careless the toy's base model learnt to be; a higher noise is a weaker base
+    Raises UsageError where there is no such model, or no such device.
+    """
+    device = _device(device)
+    if name == "toy":
+        model, tokenizer = _toy_base(toy_noise)
+    else:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        folder = find_checkpoint(Path(name)) or name
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        except Exception as error:  # transformers raises many kinds; the user needs its first sentence
+            reason = str(error).strip().split("\n")[0]
+            raise UsageError(f"cannot load the model {name!r}: {reason}") from None
+    return make_policy(model.to(device), tokenizer)
+
+
+def make_policy(model: Any, tokenizer: Any) -> Policy:
+    """Wrap a transformers model and tokenizer. Dropout is switched off for good: the policy that is trained must be
+    the policy that sampled, or the importance ratio of on-policy samples is not 1."""
+    eos_ids: set[int] = set()
+    for ids in (model.generation_config and model.generation_config.eos_token_id, tokenizer.eos_token_id):
+        eos_ids |= set(ids if isinstance(ids, list) else [ids]) - {None}
+    if not eos_ids:
+        raise UsageError("the tokenizer has no end-of-sequence token, so completions would not end; set its eos_token")
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(eos_ids)
+    context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+    return Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"cannot use the device {name!r} here: {str(error).split(chr(10))[0]}") from None
+    return name
+
+
+# The toy's base model is warm-started on careless solutions, as a real base model has read buggy code.
+TOY_VOCABULARY = 512
+TOY_MODEL = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4}
+TOY_CONTEXT = 128
+WARM_STEPS, WARM_BATCH, WARM_LR = 300, 48, 3e-3
+
+
+def _toy_tokenizer(problems: Sequence[ToyProblem]) -> Any:
+    """A byte-level BPE tokenizer of 512 tokens: about 20 tokens a prompt, 20 a solution."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=TOY_VOCABULARY,
+        special_tokens=["<pad>", "<eos>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for p in problems for text in (p.prompt, p.solution)), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>")
+
+
+def _warm_start(noise: float) -> tuple[Any, Any]:
+    """Train the toy's base model from scratch, by cross-entropy on careless solutions of the training problems."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    problems = toy_problems("train")
+    tokenizer = _toy_tokenizer(problems)
+    config = LlamaConfig(
+        vocab_size=TOY_VOCABULARY,
+        max_position_embeddings=TOY_CONTEXT,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        **TOY_MODEL,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    policy = make_policy(model, tokenizer)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=WARM_LR, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, WARM_LR, WARM_STEPS, pct_start=0.1)
+    rng = random.Random(0)
+    with tqdm(total=WARM_STEPS, desc="warm-starting the toy's base model (once)", unit="step") as bar:
+        for _ in range(WARM_STEPS):
+            batch = rng.choices(problems, k=WARM_BATCH)
+            prompts = _pad(policy, [_encode(policy, problem.prompt) for problem in batch], side="left")
+            solutions = [_encode(policy, toy_mistakes(rng, problem, noise)) for problem in batch]
+            completions = _pad(policy, [ids + [tokenizer.eos_token_id] for ids in solutions], side="right")
+            logprobs = token_logprobs(policy, *prompts, *completions)
+            loss = -(logprobs * completions[1]).sum() / completions[1].sum()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+            bar.update()
+    return model, tokenizer
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minirl"
+
+
+def _toy_base(noise: float) -> tuple[Any, Any]:
+    """The toy's base model from the cache, or made anew (about a minute on two cores) and cached.
+
+    The folder's name is a digest of everything that determines the weights, so a changed recipe finds no stale model.
+    """
+    import transformers
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    if not 0 <= noise <= 1:
+        raise UsageError(f"toy_noise is a probability, from 0 to 1, got {noise}")
+    recipe = [noise, TOY_VOCABULARY, TOY_MODEL, TOY_CONTEXT, WARM_STEPS, WARM_BATCH, WARM_LR, FORGETFUL]
+    recipe += [torch.__version__, transformers.__version__]
+    recipe += [(problem.prompt, problem.slots) for problem in toy_problems("train")]
+    recipe += [asdict(family) for family in FAMILIES.values()]
+    functions = (toy_mistakes, toy_completion, _toy_tokenizer, _warm_start, token_logprobs)
+    recipe += [inspect.getsource(function) for function in functions]
+    folder = cache_folder() / f"toy-{noise:g}-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}"
+    if folder.exists():
+        try:
+            for name, digest in json.loads((folder / "digests.json").read_text()).items():
+                if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                    raise OSError(f"{name} has changed")
+            return LlamaForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, AttributeError) as error:
+            print(f"minirl: the cached base model in {folder} is damaged ({error}); making it anew", file=sys.stderr)
+    model, tokenizer = _warm_start(noise)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            made = Path(scratch) / "toy"
+            model.save_pretrained(made)
+            tokenizer.save_pretrained(made)
+            digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in made.iterdir()}
+            (made / "digests.json").write_text(json.dumps(digests))
+            shutil.rmtree(folder, ignore_errors=True)
+            made.rename(folder)
+    except OSError as error:
+        print(f"minirl: the base model could not be cached in {folder} ({error})", file=sys.stderr)
+    return model, tokenizer
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 4. Sampling: each problem gets a group of G completions, drawn from the policy at temperature T
+
+
+@dataclass
+class Rollout:
+    """A batch of sampled groups. P problems, G samples a group, L completion tokens.
+
+    prompt_ids, prompt_mask          [P, prompt tokens]  left-padded
+    completion_ids, completion_mask  [P, G, L]           right-padded; the mask covers the end token and nothing after
+    logprobs, entropy                [P, G, L]           of each sampled token, in nats, at the sampling temperature
+    completions                      P lists of G texts
+    verdicts                         [p][g][t], filled by grade()
+    """
+
+    prompt_ids: torch.Tensor
+    prompt_mask: torch.Tensor
+    completion_ids: torch.Tensor
+    completion_mask: torch.Tensor
+    logprobs: torch.Tensor
+    entropy: torch.Tensor
+    completions: list[list[str]]
+    temperature: float
+    verdicts: list[list[tuple[Verdict, ...]]] = field(default_factory=list)
+
+
+def _encode(policy: Policy, text: str) -> list[int]:
+    return policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _encode_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens: int) -> list[list[int]]:
+    prompts = []
+    for problem in problems:
+        ids = policy.tokenizer(problem.prompt)["input_ids"]
+        if not ids or len(ids) + max_new_tokens > policy.context:
+            raise UsageError(
+                f"the prompt of {problem.task_id} has {len(ids)} tokens; with max_new_tokens {max_new_tokens} and the "
+                f"model's context of {policy.context} it must have 1 to {policy.context - max_new_tokens}"
+            )
+        prompts.append(ids)
+    return prompts
+
+
+def _pad(policy: Policy, rows: Sequence[list[int]], side: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of different lengths as one tensor, and the mask of what is real: both [rows, longest]."""
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), policy.pad_id)
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
+        ids[i, place] = torch.tensor(row)
+        mask[i, place] = True
+    return ids.to(policy.device), mask.to(policy.device)
+
+
+def _positions(mask: torch.Tensor) -> torch.Tensor:
+    """Position ids that count real tokens only, so that padding moves nothing: [rows, tokens] -> the same."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+@torch.no_grad()
+def sample(
+    policy: Policy,
+    problems: Sequence[Problem],
+    group_size: int,
+    *,
+    max_new_tokens: int = 32,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> Rollout:
+    """Draw a group of completions for every problem: plain ancestral sampling from the full distribution.
+
+    No top-k, no top-p and no repetition penalty, whatever the checkpoint's generation_config says: log-probabilities
+    of the full vocabulary would not be those of the samples. Temperature 0 is greedy decoding.
+    """
+    model, device = policy.model, policy.device
+    generator = torch.Generator(device).manual_seed(seed)
+    prompt_ids, prompt_mask = _pad(policy, _encode_prompts(policy, problems, max_new_tokens), side="left")
+    rows, shape = len(problems) * group_size, (len(problems) * group_size, max_new_tokens)
+    completion_ids = torch.full(shape, policy.pad_id, device=device)
+    completion_mask = torch.zeros(shape, dtype=torch.bool, device=device)
+    logprobs, entropy = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
+    end_tokens = torch.tensor(policy.eos_ids, device=device)
+
+    # Read every prompt once; its group shares the keys and values.
+    output = model(
+        prompt_ids, attention_mask=prompt_mask, position_ids=_positions(prompt_mask), use_cache=True, logits_to_keep=1
+    )
+    cache = output.past_key_values
+    cache.batch_repeat_interleave(group_size)
+    logits = output.logits[:, -1].repeat_interleave(group_size, dim=0)
+    attention_mask = prompt_mask.repeat_interleave(group_size, dim=0)
+    writing = torch.arange(rows, device=device)  # the rows that have not ended
+    for position in range(max_new_tokens):
+        distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [writing, V]
+        if temperature == 0:
+            tokens = distribution.argmax(-1, keepdim=True)
+        else:
+            tokens = torch.multinomial(distribution.exp(), 1, generator=generator)
+        completion_ids[writing, position] = tokens.squeeze(-1)
+        completion_mask[writing, position] = True
+        logprobs[writing, position] = distribution.gather(-1, tokens).squeeze(-1)
+        entropy[writing, position] = _entropy(distribution)
+        going_on = ~torch.isin(tokens.squeeze(-1), end_tokens)
+        if not going_on.all():  # rows that ended leave the batch
+            writing, tokens, attention_mask = writing[going_on], tokens[going_on], attention_mask[going_on]
+            cache.batch_select_indices(going_on.nonzero().squeeze(-1))
+        if not len(writing) or position == max_new_tokens - 1:
+            break
+        attention_mask = F.pad(attention_mask, (0, 1), value=True)
+        logits = model(
+            tokens,
+            attention_mask=attention_mask,
+            position_ids=_positions(attention_mask)[:, -1:],
+            past_key_values=cache,
+            use_cache=True,
+        ).logits[:, -1]
+
+    length = position + 1
+    grouped = (len(problems), group_size, length)
+    texts = [
+        policy.tokenizer.decode(ids[mask & ~torch.isin(ids, end_tokens)], clean_up_tokenization_spaces=False)
+        for ids, mask in zip(completion_ids, completion_mask, strict=True)
+    ]
+    return Rollout(
+        prompt_ids,
+        prompt_mask,
+        completion_ids[:, :length].reshape(grouped),
+        completion_mask[:, :length].reshape(grouped),
+        logprobs[:, :length].reshape(grouped),
+        entropy[:, :length].reshape(grouped),
+        [texts[p * group_size : (p + 1) * group_size] for p in range(len(problems))],
+        temperature,
+    )
+
+
+def _entropy(logprobs: torch.Tensor) -> torch.Tensor:
+    """Entropy in nats of distributions given by their log-probabilities: [..., V] -> [...]. Uniform ones have log V."""
+    return torch.special.entr(logprobs.exp()).sum(-1)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 5. Outcomes: every completion meets every test of its problem, in the sandbox
+
+
+def grade(problems: Sequence[Problem], rollout: Rollout, sandbox: Sandbox) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the rollout's programs. Returns outcomes [P, G, T] (True: passed) and mask [P, G, T] (True: the test exists).
+
+    Problems may have different numbers of tests; T is the largest. Also fills rollout.verdicts, which say why a
+    test failed. A test that the sandbox could not run, after a retry (Verdict.sandbox_error), counts as failed.
+    """
+    programs = [
+        problem.program(text) for problem, texts in zip(problems, rollout.completions, strict=True) for text in texts
+    ]
+    results = iter(sandbox.map(programs))
+    rollout.verdicts = [[next(results).verdicts for _ in texts] for texts in rollout.completions]
+    shape = (len(problems), len(rollout.completions[0]), max(len(problem.tests) for problem in problems))
+    outcomes, mask = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+    for p, group in enumerate(rollout.verdicts):
+        for g, verdicts in enumerate(group):
+            outcomes[p, g, : len(verdicts)] = torch.tensor([verdict == Verdict.passed for verdict in verdicts])
+            mask[p, g, : len(verdicts)] = True
+    return outcomes, mask
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 6. Rewards: outcomes [P, G, T] and mask [P, G, T] -> rewards [P, G]. To add one, write a function and an entry.
+
+
+def binary(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """1 if every test passes, else 0: what we want, and sparse. [P, G, T] -> [P, G].
+
+    R = 1[all tests pass].  Outcomes 1111 and 1110 get 1 and 0.
+    """
+    return (outcomes | ~mask).all(-1).float()
+
+
+def pass_rate(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The share of the tests that pass: denser, and a surrogate. [P, G, T] -> [P, G].
+
+    R = passed / tests.  Outcomes 1111 and 1110 get 1 and 0.75.
+    """
+    return (outcomes & mask).sum(-1) / mask.sum(-1)
+
+
+REWARDS = {"binary": binary, "pass_rate": pass_rate}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 7. Advantages: rewards [P, G] -> advantages [P, G]. How much better than its baseline was each sample?
+
+
+def is_dead(rewards: torch.Tensor) -> torch.Tensor:
+    """Which groups carry no signal, because all their rewards are equal: [..., G] -> [..., 1]."""
+    return rewards.amax(-1, keepdim=True) - rewards.amin(-1, keepdim=True) < 1e-6
+
+
+def _centered(rewards: torch.Tensor) -> torch.Tensor:
+    """R - mean(R), and exactly 0 in dead groups: the mean of eight times 0.7 is not 0.7 in floating point, and a
+    division by the standard deviation would blow that difference up to full size."""
+    return torch.where(is_dead(rewards), 0.0, rewards - rewards.mean(-1, keepdim=True))
+
+
+def grpo(rewards: torch.Tensor) -> torch.Tensor:
+    """GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1.2): standardized within the group. [P, G] -> [P, G].
+
+    A_i = (R_i - mean(R)) / std(R), std with G - 1.  Rewards 1 0 0 0 give 1.5 -0.5 -0.5 -0.5.
+    """
+    return _centered(rewards) / torch.where(is_dead(rewards), 1.0, rewards.std(-1, keepdim=True))
+
+
+def rloo(rewards: torch.Tensor) -> torch.Tensor:
+    """RLOO (Ahmadian et al. 2024, arXiv 2402.14740, eq. 7): minus the mean of the group's others. [P, G] -> [P, G].
+
+    A_i = R_i - mean of R_j, j != i = G / (G - 1) (R_i - mean(R)).  Rewards 1 0 0 0 give 1 -1/3 -1/3 -1/3.
+    """
+    group_size = rewards.shape[-1]
+    return _centered(rewards) * group_size / (group_size - 1)
+
+
+def dr_grpo(rewards: torch.Tensor) -> torch.Tensor:
+    """Dr. GRPO (Liu et al. 2025, arXiv 2503.20783, section 3.2): GRPO without the division by std. [P, G] -> [P, G].
+
+    A_i = R_i - mean(R).  Rewards 1 0 0 0 give 0.75 -0.25 -0.25 -0.25.
+    """
+    return _centered(rewards)
+
+
+def reinforce(rewards: torch.Tensor) -> torch.Tensor:
+    """REINFORCE (Williams 1992) with the mean of the whole batch as its baseline. [P, G] -> [P, G].
+
+    A_i = R_i - mean over the batch.  Here a group of equal rewards does get a gradient, unless all groups agree.
+    """
+    return _centered(rewards.flatten()).reshape(rewards.shape)
+
+
+ADVANTAGES = {"grpo": grpo, "rloo": rloo, "dr_grpo": dr_grpo, "reinforce": reinforce}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 8. Loss: the clipped policy gradient, its normalisation, and the KL penalty
+
+
+def token_logprobs(
+    policy: Policy,
+    prompt_ids: torch.Tensor,
+    prompt_mask: torch.Tensor,
+    completion_ids: torch.Tensor,
+    completion_mask: torch.Tensor,
+    temperature: float = 1.0,
+) -> torch.Tensor:
+    """Log-probability in nats of every completion token, given all before it.
+
+    prompt_* [N, prompt tokens] left-padded, completion_* [N, L] right-padded -> [N, L]. Differentiable.
+    Values where completion_mask is False mean nothing.
+    """
+    mask = torch.cat([prompt_mask, completion_mask], dim=1)
+    length = completion_ids.shape[1]
+    logits = policy.model(
+        torch.cat([prompt_ids, completion_ids], dim=1),
+        attention_mask=mask,
+        position_ids=_positions(mask),
+        use_cache=False,
+        logits_to_keep=length + 1,
+    ).logits
+    logits = logits[:, -length - 1 : -1].float() / temperature  # the logits at a position predict the next token
+    return logits.gather(-1, completion_ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+
+
+# How the algorithms weigh tokens unless --normalisation says otherwise.
+NORMALISATION = {"grpo": "sequence", "rloo": "constant", "dr_grpo": "constant", "reinforce": "constant"}
+
+
+def token_weights(mask: torch.Tensor, normalisation: str, max_new_tokens: int) -> torch.Tensor:
+    """The weight of every token in the loss: [N, L] -> [N, L]. N samples, |o_i| tokens in the i-th.
+
+    token     1 / sum_i |o_i|         every token the same (DAPO, arXiv 2503.14476, eq. 8)
+    sequence  1 / (N |o_i|)           every sample the same: tokens of long samples count less (GRPO, eq. 3)
+    constant  1 / (N max_new_tokens)  no length bias (Dr. GRPO, section 3.2; the policy gradient theorem up to a factor)
+
+    >>> token_weights(torch.tensor([[1, 1], [1, 0]]), "sequence", 4)
+    tensor([[0.2500, 0.2500],
+            [0.5000, 0.0000]])
+    """
+    weights = mask.float()
+    if normalisation == "token":
+        return weights / weights.sum().clamp(min=1)
+    if normalisation == "sequence":
+        return weights / weights.sum(-1, keepdim=True).clamp(min=1) / len(mask)
+    if normalisation == "constant":
+        return weights / (len(mask) * max_new_tokens)
+    raise UsageError(f"unknown normalisation {normalisation!r}; choose token, sequence or constant")
+
+
+def policy_loss(
+    logprobs: torch.Tensor,
+    old_logprobs: torch.Tensor,
+    advantages: torch.Tensor,
+    weights: torch.Tensor,
+    clip: float = 0.2,
+    reference_logprobs: torch.Tensor | None = None,
+    kl: float = 0.0,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The clipped surrogate (PPO, arXiv 1707.06347, eq. 7; GRPO, eq. 3) and the k3 estimate of the KL divergence.
+
+    L = - sum_it w_it [min(r A, clip(r, 1 - c, 1 + c) A) - kl k3],  r = exp(logprob - old logprob),
+    k3 = exp(d) - d - 1 with d = reference logprob - logprob (Schulman 2020, "Approximating KL divergence").
+
+    logprobs, old_logprobs, reference_logprobs, weights [N, L]; advantages [N]. Weights are 0 outside the completion and
+    carry the normalisation (token_weights), so losses of micro-batches add up to the loss of the batch.
+    Returns the loss, and the weight of the tokens whose gradient the clip took away.
+
+    On-policy (old = new) the ratio is 1, the clip is inert, and the gradient is that of - sum w A logprob.
+    """
+    hidden = weights == 0  # a padded position may hold any number, and inf * 0 would be NaN
+    ratio = (logprobs - old_logprobs).masked_fill(hidden, 0.0).exp()
+    advantages = advantages.unsqueeze(-1)
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    objective = torch.minimum(ratio * advantages, clipped * advantages)
+    if kl:
+        d = (reference_logprobs - logprobs).masked_fill(hidden, 0.0)
+        objective = objective - kl * (d.exp() - d - 1)
+    cut = (clipped * advantages < ratio * advantages).float()
+    return -(weights * objective).sum(), (weights * cut).sum()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 9. Evaluation: unbiased pass@k on held-out problems
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that k of n samples, drawn without replacement, hold at least one of the c correct ones.
+
+    pass@k = 1 - C(n - c, k) / C(n, k)  (Chen et al. 2021, arXiv 2107.03374, eq. 1): the unbiased estimate.
+
+    >>> pass_at_k(4, 1, 2)
+    0.5
+    """
+    if not 0 <= c <= n or not 1 <= k <= n:
+        raise UsageError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, got n={n}, c={c}, k={k}")
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def summarize_outcomes(groups: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float]:
+    """pass@1, pass@8 (where groups are that large) and the pass rate of graded groups, each with a 95 % interval.
+
+    groups: one (outcomes [G, T], mask [G, T]) a problem. The interval is a bootstrap over problems (1000 resamples).
+    """
+    correct = [int(binary(outcomes, mask).sum()) for outcomes, mask in groups]
+    size = len(groups[0][0])
+    columns = {f"pass@{k}": [pass_at_k(size, c, k) for c in correct] for k in (1, 8) if k <= size}
+    columns["pass_rate"] = [float(pass_rate(outcomes, mask).mean()) for outcomes, mask in groups]
+    draws = np.random.default_rng(0).integers(len(groups), size=(1000, len(groups)))
+    summary = {}
+    for name, values in columns.items():
+        means = np.array(values)[draws].mean(axis=1)
+        summary[name] = float(np.mean(values))
+        summary[f"{name}_low"], summary[f"{name}_high"] = (float(q) for q in np.quantile(means, [0.025, 0.975]))
+    return summary
+
+
+def evaluate(
+    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, file: Path | None = None
+) -> dict[str, float]:
+    """Sample config.eval_samples completions of every problem at temperature 1 and grade them; see summarize_outcomes.
+
+    The samples and their outcomes go to `file`, one problem a line. config.batch_rows samples are drawn at a time.
+    """
+    at_once = max(1, config.batch_rows // config.eval_samples)
+    rows, groups = [], []
+    for start in range(0, len(problems), at_once):
+        chunk = problems[start : start + at_once]
+        rollout = sample(
+            policy, chunk, config.eval_samples, max_new_tokens=config.max_new_tokens, seed=_seed(seed, start)
+        )
+        outcomes, mask = grade(chunk, rollout, sandbox)
+        rows += rollout_rows(chunk, rollout, outcomes, mask)
+        groups += zip(outcomes, mask, strict=True)
+    if file:
+        write_jsonl(file, rows)
+    return summarize_outcomes(groups)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 10. Training: sample -> grade -> reward -> advantage -> update, again and again
+
+
+def _setting(default: Any, help: str, *aliases: str) -> Any:
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": help, "aliases": aliases})
+    return field(default=default, metadata={"help": help, "aliases": aliases})
+
+
+@dataclass
+class Config:
+    """The settings of a run. Every field is a flag of the command line: group_size is --group-size."""
+
+    model: str = _setting("toy", "toy, a directory, a run folder or a model id of the Hugging Face hub")
+    toy_noise: float = _setting(0.45, "carelessness of the toy's base model: 0.3 strong, 0.5 middling, 0.65 very weak")
+    problems: str = _setting("toy", "toy, or a JSONL file of problems")
+    held_out: str = _setting("", "JSONL file to evaluate on; empty: the toy's test split, or a tenth of the problems")
+    families: list[str] = _setting(list(FAMILIES), "families of toy problems")
+    levels: list[int] = _setting([1, 2, 3], "levels of toy problems: how many of the three slots ask for something")
+    algorithm: str = _setting("grpo", "grpo, rloo, dr_grpo or reinforce")
+    reward: str = _setting("binary", "binary or pass_rate")
+    steps: int = _setting(100, "training steps")
+    problems_per_step: int = _setting(16, "problems (groups) a step")
+    group_size: int = _setting(8, "samples a group")
+    max_new_tokens: int = _setting(32, "longest completion, in tokens")
+    temperature: float = _setting(1.0, "sampling temperature while training; evaluation is at 1")
+    lr: float = _setting(5e-4, "learning rate of AdamW")
+    warmup_steps: int = _setting(5, "steps over which the learning rate rises linearly to lr")
+    weight_decay: float = _setting(0.0, "decoupled weight decay of AdamW")
+    max_grad_norm: float = _setting(1.0, "the gradient is scaled down to this norm")
+    updates_per_batch: int = _setting(1, "optimizer steps on each batch of samples; from the second on, the clip acts")
+    clip: float = _setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip")
+    normalisation: str = _setting("auto", "token, sequence or constant; auto: sequence for grpo, else constant")
+    kl: float = _setting(0.0, "weight of the KL penalty towards the base model")
+    micro_batch: int = _setting(64, "samples per backward pass; less memory, the same gradient")
+    batch_rows: int = _setting(256, "most samples drawn at once")
+    eval_every: int = _setting(50, "steps between evaluations on held-out problems; 0: before and after only")
+    eval_size: int = _setting(100, "held-out problems to evaluate on, at most")
+    eval_samples: int = _setting(16, "samples of each held-out problem", "--samples")
+    save_every: int = _setting(10, "steps between checkpoints")
+    seed: int = _setting(0, "seed of everything random")
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:1, ...")
+    workers: int = _setting(0, "sandbox processes; 0: one a core")
+    cpu_seconds: float = _setting(2.0, "CPU time limit of a test")
+    memory_mb: int = _setting(512, "memory limit of a program")
+    out: str = _setting("", "run folder; empty: a new one below runs/")
+    resume: str = _setting("", "run folder to continue, with its settings, up to --steps")
+
+    def __post_init__(self):
+        for name, choices in (
+            ("algorithm", ADVANTAGES),
+            ("reward", REWARDS),
+            ("normalisation", ("auto", "token", "sequence", "constant")),
+        ):
+            if getattr(self, name) not in choices:
+                raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(choices)}")
+        positive = "problems_per_step max_new_tokens updates_per_batch micro_batch batch_rows eval_size eval_samples"
+        for name in (*positive.split(), "save_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("steps", "warmup_steps", "weight_decay", "kl", "eval_every", "workers", "lr"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.memory_mb < 64:
+            raise UsageError(f"memory_mb must be at least 64 for Python to start, got {self.memory_mb}")
+        for name in ("temperature", "max_grad_norm", "clip", "cpu_seconds"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.group_size < 2 and self.algorithm != "reinforce":
+            raise UsageError(
+                f"group_size must be at least 2 for {self.algorithm}, got {self.group_size}: "
+                "a sample is judged against the others of its group"
+            )
+        if self.group_size < 1:
+            raise UsageError(f"group_size must be at least 1, got {self.group_size}")
+
+
+def _seed(*parts: Any) -> int:
+    """A 63-bit seed for one purpose at one step. Since every draw is seeded so, (config, step) is the whole random
+    state of a run, and a resumed run draws what the uninterrupted one would have drawn."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+
+
+def problems_of_step(problems: Sequence[Problem], config: Config, step: int) -> list[Problem]:
+    """The problems of a step (from 1): epoch after epoch, each in its own random order."""
+    batch = []
+    for draw in range((step - 1) * config.problems_per_step, step * config.problems_per_step):
+        epoch, place = divmod(draw, len(problems))
+        batch.append(problems[_epoch_order(len(problems), _seed(config.seed, "order", epoch))[place]])
+    return batch
+
+
+@functools.lru_cache(maxsize=4)
+def _epoch_order(count: int, seed: int) -> list[int]:
+    return random.Random(seed).sample(range(count), count)
+
+
+def train(config: Config) -> Path:
+    """Train a policy by reinforcement learning; returns the run folder.
+
+    The folder holds config.json, metrics.jsonl, rollouts/ and evaluations/ (completions and outcome matrices) and
+    checkpoint/. With config.resume, continues that run after its last checkpoint, and ends up where an uninterrupted
+    run would have. Raises UsageError for settings that cannot work, before anything is written.
+    """
+    train_problems, held_out = training_problems(config)
+    with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
+        if config.resume:
+            folder = Path(config.resume)
+            saved = saved_config(folder)
+            for name in sorted(asdict(config).keys() - FREE_ON_RESUME):
+                if getattr(config, name) != getattr(saved, name):
+                    raise UsageError(
+                        f"the run in {folder} was made with {name} {getattr(saved, name)!r}, not "
+                        f"{getattr(config, name)!r}; leave it out to resume, or start a new run"
+                    )
+            checkpoint = find_checkpoint(folder)
+            policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
+        else:
+            checkpoint = None
+            policy = load_policy(config.model, config.toy_noise, config.device)
+            _encode_prompts(policy, [*train_problems, *held_out], config.max_new_tokens)
+            folder = new_run_folder(config)
+        write_text(folder / "config.json", json.dumps(asdict(config) | {"resume": "", "out": str(folder)}, indent=2))
+        return _train(config, policy, train_problems, held_out, sandbox, folder, checkpoint)
+
+
+def _train(
+    config: Config,
+    policy: Policy,
+    train_problems: Sequence[Problem],
+    held_out: Sequence[Problem],
+    sandbox: Sandbox,
+    folder: Path,
+    checkpoint: Path | None,
+) -> Path:
+    reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
+    metrics = [row for row in read_jsonl(folder / "metrics.jsonl") if row["step"] <= done]
+    write_jsonl(folder / "metrics.jsonl", metrics)
+
+    def evaluate_now(step: int) -> dict[str, float]:
+        bar.set_description(f"evaluating on {len(held_out)} held-out problems")
+        file = folder / "evaluations" / f"step_{step:06d}.jsonl"
+        summary = evaluate(policy, held_out, sandbox, config, _seed(config.seed, "eval", step), file)
+        bar.set_description(f"{config.algorithm} {config.reward}")
+        return {f"eval/{name}": value for name, value in summary.items()}
+
+    with tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True) as bar:
+        if not metrics:
+            append_jsonl(folder / "metrics.jsonl", {"step": 0} | evaluate_now(0))
+        for step in range(done + 1, config.steps + 1):
+            problems = problems_of_step(train_problems, config, step)
+            started = time.perf_counter()
+            rollout = sample(
+                policy,
+                problems,
+                config.group_size,
+                max_new_tokens=config.max_new_tokens,
+                temperature=config.temperature,
+                seed=_seed(config.seed, "sample", step),
+            )
+            sampled = time.perf_counter()
+            outcomes, mask = grade(problems, rollout, sandbox)  # [P, G, T]
+            graded = time.perf_counter()
+            rewards = REWARDS[config.reward](outcomes, mask)  # [P, G]
+            advantages = ADVANTAGES[config.algorithm](rewards)  # [P, G]
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * min(1.0, step / max(1, config.warmup_steps))
+            stats = update(policy, optimizer, rollout, advantages.to(policy.device), config, reference)
+            updated = time.perf_counter()
+
+            row = {
+                "step": step,
+                "reward": float(rewards.mean()),
+                "pass_rate": float(pass_rate(outcomes, mask).mean()),
+                "full_pass": float(binary(outcomes, mask).mean()),
+                "dead_groups": float(is_dead(rewards).float().mean()),
+                "sandbox_errors": sum(v == Verdict.sandbox_error for g in rollout.verdicts for s in g for v in s),
+                **stats,
+                "entropy": float(rollout.entropy[rollout.completion_mask].mean()),
+                "tokens": int(rollout.completion_mask.sum()),
+                "tokens_per_second": float(rollout.completion_mask.sum()) / (updated - started),
+                "seconds": {"sample": sampled - started, "grade": graded - sampled, "update": updated - graded},
+            }
+            if not math.isfinite(row["grad_norm"]):
+                raise UsageError(f"the gradient is not finite at step {step}, so no update was made; try a lower lr")
+            write_jsonl(folder / "rollouts" / f"step_{step:06d}.jsonl", rollout_rows(problems, rollout, outcomes, mask))
+            if step == config.steps or (config.eval_every and step % config.eval_every == 0):
+                row |= evaluate_now(step)
+            append_jsonl(folder / "metrics.jsonl", row)
+            if step == config.steps or step % config.save_every == 0:
+                save_checkpoint(folder, policy, optimizer, step)
+            shown = {name: f"{row[name]:.2f}" for name in ("full_pass", "pass_rate", "dead_groups")}
+            bar.set_postfix(shown | ({"SANDBOX_ERRORS": row["sandbox_errors"]} if row["sandbox_errors"] else {}))
+            bar.update()
+    return folder
+
+
+def update(
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    advantages: torch.Tensor,
+    config: Config,
+    reference: Policy | None = None,
+) -> dict[str, float]:
+    """config.updates_per_batch optimizer steps on a rollout with its advantages [P, G]; returns what the log shows.
+
+    Rows whose advantage is 0 add nothing to the gradient, so without a KL penalty they are not even run, and a batch of
+    dead groups moves no weight (Adam would go on by its momentum).
+    """
+    group_size = advantages.shape[1]
+    prompts = [tensor.repeat_interleave(group_size, dim=0) for tensor in (rollout.prompt_ids, rollout.prompt_mask)]
+    completions = [rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)]
+    inputs = [*prompts, *completions]  # each [N, ...] with N = P * G
+    advantages = advantages.flatten()
+    normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
+    weights = token_weights(completions[1], normalisation, config.max_new_tokens)  # [N, L], over all rows
+    live = advantages.abs() > 0 if not reference else torch.ones_like(advantages, dtype=torch.bool)
+    batches = live.nonzero().squeeze(-1).split(config.micro_batch)
+    old_logprobs = torch.zeros_like(weights)
+    reference_logprobs = torch.zeros_like(weights)
+    stats = {"loss": 0.0, "grad_norm": 0.0, "clip_fraction": 0.0}
+    for epoch in range(config.updates_per_batch if live.any() else 0):
+        optimizer.zero_grad()
+        for rows in batches:
+            logprobs = token_logprobs(policy, *(tensor[rows] for tensor in inputs), temperature=rollout.temperature)
+            if epoch == 0:  # the policy that sampled is still the policy: no second pass to score its samples
+                old_logprobs[rows] = logprobs.detach()
+                if reference:
+                    with torch.no_grad():
+                        scored = token_logprobs(reference, *(tensor[rows] for tensor in inputs), rollout.temperature)
+                    reference_logprobs[rows] = scored
+            of_rows = [tensor[rows] for tensor in (old_logprobs, advantages, weights)]
+            loss, clipped = policy_loss(logprobs, *of_rows, config.clip, reference_logprobs[rows], config.kl)
+            loss.backward()
+            stats["loss"] += loss.item() / config.updates_per_batch
+            stats["clip_fraction"] += (clipped / weights[live].sum()).item() / config.updates_per_batch
+        grad_norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), config.max_grad_norm)
+        stats["grad_norm"] += grad_norm.item() / config.updates_per_batch
+        if not torch.isfinite(grad_norm):
+            break
+        optimizer.step()
+    return stats
+
+
+# Settings that a resumed run may change: they do not change what it computes.
+FREE_ON_RESUME = {"steps", "eval_every", "save_every", "device", "workers", "out", "resume"}
+
+
+def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
+    """The problems to train on, and the held-out ones to evaluate on."""
+    if config.problems == "toy":
+        problems, held_out = (toy_problems(split, config.families, config.levels) for split in ("train", "test"))
+    else:
+        problems = load_problems(config.problems)
+        order = _epoch_order(len(problems), 0)
+        held_out = [problems[i] for i in order[: max(1, len(problems) // 10)]]
+        if not config.held_out and len(problems) > 1:
+            problems = [problems[i] for i in sorted(order[len(held_out) :])]
+    if config.held_out:
+        held_out = load_problems(config.held_out)
+    if not problems or not held_out:
+        raise UsageError(f"no toy problem is left for families {config.families} and levels {config.levels}")
+    return problems, held_out[: config.eval_size]
+
+
+def new_run_folder(config: Config) -> Path:
+    """Make the folder of a new run: config.out, or the first free name below runs/."""
+    model = re.sub(r"[^\w.-]+", "-", config.model).strip("-.")
+    name = f"{model}-{config.algorithm}-{config.reward}-seed{config.seed}"
+    names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+    folder = Path(config.out) if config.out else next(f for n in names if not (f := Path("runs") / n).exists())
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(
+                f"the folder {folder} is not empty; choose another --out, or go on with its run: --resume {folder}"
+            )
+        (folder / "rollouts").mkdir(parents=True)
+        (folder / "evaluations").mkdir()
+    except OSError as error:
+        raise UsageError(f"cannot make the run folder {folder}: {error}") from None
+    return folder
+
+
+def saved_config(folder: Path) -> Config:
+    """The settings of the run in a folder."""
+    try:
+        saved = json.loads((folder / "config.json").read_text())
+        return Config(**{**saved, "resume": str(folder), "out": str(folder)})
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"there is no run to resume in {folder}: {error}") from None
+
+
+def save_checkpoint(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write folder/checkpoint. At every moment either it or checkpoint.old is whole, so a killed run can go on."""
+    new, current, old = folder / "checkpoint.new", folder / "checkpoint", folder / "checkpoint.old"
+    shutil.rmtree(new, ignore_errors=True)
+    policy.model.save_pretrained(new)
+    policy.tokenizer.save_pretrained(new)
+    torch.save({"step": step, "optimizer": optimizer.state_dict()}, new / "trainer.pt")
+    if current.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        current.rename(old)
+    new.rename(current)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def find_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a run folder; None where there is none (yet)."""
+    found = [folder / name for name in ("checkpoint", "checkpoint.old") if (folder / name / "trainer.pt").exists()]
+    return found[0] if found else None
+
+
+def load_trainer_state(checkpoint: Path, optimizer: torch.optim.Optimizer) -> int:
+    """Restore the optimizer; returns the number of steps done."""
+    try:
+        state = torch.load(checkpoint / "trainer.pt", weights_only=True)
+        optimizer.load_state_dict(state["optimizer"])
+        return state["step"]
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise UsageError(f"cannot read {checkpoint / 'trainer.pt'}: {error}") from None
+
+
+def rollout_rows(
+    problems: Sequence[Problem], rollout: Rollout, outcomes: torch.Tensor, mask: torch.Tensor
+) -> list[dict[str, Any]]:
+    """What is saved of a graded rollout, a row a problem: any reward can be recomputed from it."""
+    rows = []
+    for p, problem in enumerate(problems):
+        exists = mask[p, 0]
+        rows.append(
+            {
+                "task_id": problem.task_id,
+                "prompt": problem.prompt,
+                "completions": rollout.completions[p],
+                "outcomes": outcomes[p, :, exists].int().tolist(),
+                "verdicts": [[str(verdict) for verdict in verdicts] for verdicts in rollout.verdicts[p]],
+            }
+        )
+    return rows
+
+
+def outcomes_of_rows(rows: Sequence[dict[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Saved rows back to outcomes and mask, both [P, G, T]."""
+    shape = (len(rows), len(rows[0]["outcomes"]), max(len(row["outcomes"][0]) for row in rows))
+    outcomes, mask = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+    for p, row in enumerate(rows):
+        matrix = torch.tensor(row["outcomes"], dtype=torch.bool)
+        outcomes[p, :, : matrix.shape[1]], mask[p, :, : matrix.shape[1]] = matrix, True
+    return outcomes, mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    scratch = path.with_name(path.name + ".new")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+
+
+def write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def append_jsonl(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of ours; a last line that a killed run left unfinished is dropped."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 11. Diagnostics: one group under the microscope, and the curves of runs
+
+
+def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
+    """A table of one saved group: a line a sample, the best first, with a mark per test, and its reward and advantage
+    under every reward and algorithm. The step's other groups matter to reinforce alone: its baseline is the batch's."""
+    outcomes, mask = outcomes_of_rows(rows)
+    row = rows[index]
+    columns: list[tuple[str, str, torch.Tensor]] = []  # reward, heading, values [G]
+    for reward_name, reward in REWARDS.items():
+        rewards = reward(outcomes, mask)
+        columns.append((reward_name, "reward", rewards[index]))
+        columns += [(reward_name, name, advantage(rewards)[index]) for name, advantage in ADVANTAGES.items()]
+    samples: dict[tuple[str, str], list[int]] = {}  # identical completions share a line
+    marks = ["".join("✓" if passed else "✗" for passed in passes) for passes in row["outcomes"]]
+    for g, completion in enumerate(row["completions"]):
+        samples.setdefault((completion, marks[g]), []).append(g)
+    width = max(len("tests"), len(marks[0]))
+    lines = [
+        row["prompt"].rstrip(),
+        "",
+        " " * (width + 6) + "  ".join(f"{name:^46}" for name in REWARDS),
+        f"      {'tests':{width}}" + "".join(f"{name:>{8 if name == 'reward' else 10}}" for _, name, _ in columns),
+    ]
+    best_first = sorted(samples.items(), key=lambda item: (-item[0][1].count("✓"), -len(item[1]), item[0]))
+    for (completion, tests), members in best_first:
+        values = [float(values[members[0]]) for _, _, values in columns]
+        cells = "".join(
+            f"{value:8.2f}" if heading == "reward" else f"{value:+10.2f}" if value else f"{'0':>10}"
+            for value, (_, heading, _) in zip(values, columns, strict=True)
+        )
+        failures = collections.Counter(v for v in row["verdicts"][members[0]] if v != "passed")
+        why = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in failures.most_common())
+        lines.append(f"{f'{len(members)}×':>4}  {tests:{width}}{cells}")
+        lines += [f"      {line}" for line in (completion.rstrip() or "(nothing)").splitlines()]
+        if why:
+            lines.append(f"      ({why})")
+    dead = [name for name, reward in REWARDS.items() if is_dead(reward(outcomes, mask)[index]).item()]
+    lines += ["", f"No signal for this group under: {', '.join(dead) or 'none of the rewards'}."]
+    return "\n".join(lines)
+
+
+def most_instructive(rows: Sequence[dict[str, Any]]) -> int:
+    """The group with the most different outcomes, preferring one with a full pass and a partial one."""
+    outcomes, mask = outcomes_of_rows(rows)
+    rates = pass_rate(outcomes, mask)
+    mixed = (rates == 1).any(-1) & (rates < 1).any(-1)
+    return int((torch.tensor([len(set(group.tolist())) for group in rates]) + 100 * mixed).argmax())
+
+
+# One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
+COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00"}
+LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
+
+
+def plot_runs(folders: Sequence[Path], file: Path) -> None:
+    """Draw the curves of runs. Runs that differ in their seed alone are one line, the mean; the band is the range."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise UsageError("plot needs matplotlib: pip install matplotlib") from None
+    runs: dict[str, list[tuple[Config, list[dict[str, Any]]]]] = {}
+    for folder in folders:
+        config = saved_config(folder)
+        settings = {k: v for k, v in asdict(config).items() if k not in FREE_ON_RESUME | {"seed"}}
+        runs.setdefault(json.dumps(settings), []).append((config, read_jsonl(folder / "metrics.jsonl")))
+    panels = (
+        ("eval/pass@1", "held-out pass@1"),
+        ("eval/pass_rate", "held-out pass rate"),
+        ("dead_groups", "dead groups while training"),
+    )
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.4), sharex=True, layout="constrained")
+    for members in runs.values():
+        config = members[0][0]
+        style = {"color": COLORS.get(config.reward), "linestyle": LINES[config.algorithm]}
+        for axis, (name, title) in zip(axes, panels, strict=True):
+            curves = [{row["step"]: row[name] for row in rows if name in row} for _, rows in members]
+            steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+            values = np.array([[curve[step] for step in steps] for curve in curves])
+            if not name.startswith("eval/") and values.shape[1] > 10:  # a step has few groups: show a running mean
+                kernel = np.ones(10) / 10
+                values = np.array([np.convolve(row, kernel, mode="valid") for row in values])
+                steps = steps[9:]
+            label = f"{config.algorithm} {config.reward} ({len(members)} seed{'s' * (len(members) > 1)})"
+            axis.plot(steps, values.mean(0), label=label, marker="o" if len(steps) < 20 else None, **style)
+            axis.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
+            axis.set(title=title, xlabel="step", ylim=(0, 1))
+            axis.grid(alpha=0.3)
+    several = any(len(members) > 1 for members in runs.values())
+    axes[0].legend(fontsize=8, title="mean; band: range over seeds" if several else None, title_fontsize=8)
+    try:
+        figure.savefig(file, dpi=150)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write the figure {file}: {error}") from None
+    plt.close(figure)
+
+
+def report(folder: Path) -> str:
+    """What a run achieved: held-out results and one problem's sample, before and after, and where things are."""
+    rows = [row for row in read_jsonl(folder / "metrics.jsonl") if "eval/pass@1" in row]
+    first, last = rows[0], rows[-1]
+    before, after = (read_jsonl(folder / "evaluations" / f"step_{row['step']:06d}.jsonl") for row in (first, last))
+    counts = f"{len(after)} problems × {len(after[0]['completions'])} samples"
+    lines = [f"held out ({counts})        before          after {last['step']} steps   [95 % interval over problems]"]
+    for name in ("pass@1", "pass@8", "pass_rate"):
+        if f"eval/{name}" in last:
+            cells = [
+                f"{row[f'eval/{name}']:.3f} [{row[f'eval/{name}_low']:.2f}, {row[f'eval/{name}_high']:.2f}]"
+                for row in (first, last)
+            ]
+            lines.append(f"  {name:12}" + "".join(f"{cell:>24}" for cell in cells))
+    gains = [sum(map(all, b["outcomes"])) - sum(map(all, a["outcomes"])) for a, b in zip(before, after, strict=True)]
+    most = max(range(len(gains)), key=gains.__getitem__)
+    lines += ["", before[most]["prompt"].rstrip()]
+    for name, row in (("before", before[most]), ("after", after[most])):
+        marks = "".join("✓" if passed else "✗" for passed in row["outcomes"][0])
+        code = row["completions"][0].strip("\n").replace("\n", "\n" + " " * (len(marks) + 11)) or "(nothing)"
+        lines.append(f"  {name:7}{marks}  {code}")
+    lines += [
+        "",
+        f"{folder}/ holds metrics.jsonl, rollouts/, evaluations/ and checkpoint/",
+        f"next: minirl inspect {folder}    minirl plot {folder}    minirl eval --model {folder}",
+    ]
+    return "\n".join(lines)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 12. Command line
+
+
+def _parse(command: str, argv: list[str], description: str, **extra: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Config's fields as flags (by transformers), and extra arguments. Returns the settings given, and the extras."""
+    from transformers import HfArgumentParser
+
+    def refuse(message: str) -> None:
+        raise UsageError(f"{message} (see minirl {command} --help)")
+
+    parser = HfArgumentParser(Config, prog=f"minirl {command}", description=description, allow_abbrev=False)
+    for name, options in extra.items():
+        parser.add_argument(name, **options)
+    parser.error = refuse
+    given = argparse.Namespace(**{setting.name: None for setting in fields(Config)})  # no default of Config is None
+    arguments = vars(parser.parse_args(argv, given))
+    names = {setting.name for setting in fields(Config)}
+    settings = {name: value for name, value in arguments.items() if name in names and value is not None}
+    return settings, argparse.Namespace(**{name: value for name, value in arguments.items() if name not in names})
+
+
+def train_command(argv: list[str]) -> None:
+    settings, _ = _parse("train", argv, "Train a policy; without arguments, the toy. Also: minirl eval, inspect, plot.")
+    if "resume" in settings:
+        saved = asdict(saved_config(Path(settings["resume"])))
+        settings = saved | settings
+    folder = train(Config(**settings))
+    print(report(folder))
+
+
+def eval_command(argv: list[str]) -> None:
+    settings, _ = _parse("eval", argv, "Measure pass@k of --model on --problems; --out FILE.jsonl keeps the samples.")
+    config = Config(**settings)
+    if config.out and Path(config.out).exists():
+        raise UsageError(f"the file {config.out} exists already; choose another --out")
+    problems = toy_problems("test", config.families, config.levels)
+    problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
+    policy = load_policy(config.model, config.toy_noise, config.device)
+    with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
+        file = Path(config.out) if config.out else None
+        summary = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
+    print(f"{config.model} on {len(problems)} problems × {config.eval_samples} samples   [95 % interval over problems]")
+    for name in ("pass@1", "pass@8", "pass_rate"):
+        if name in summary:
+            print(f"  {name:10} {summary[name]:.3f} [{summary[f'{name}_low']:.3f}, {summary[f'{name}_high']:.3f}]")
+
+
+def inspect_command(argv: list[str]) -> None:
+    settings, extra = _parse(
+        "inspect",
+        argv,
+        "Put one group of samples under the microscope: of a run, or drawn now from --model.",
+        run={"nargs": "?", "help": "run folder; none: draw samples now"},
+        **{
+            "--step": {"type": int, "help": "training step of the run; default: its last"},
+            "--task-id": {"help": "default: the step's most instructive group"},
+        },
+    )
+    if extra.run:
+        files = sorted(Path(extra.run, "rollouts").glob("step_*.jsonl"))
+        if not files:
+            raise UsageError(f"there are no rollouts to inspect in {extra.run}")
+        file = files[-1] if extra.step is None else Path(extra.run, "rollouts", f"step_{extra.step:06d}.jsonl")
+        rows = read_jsonl(file)
+        if not rows:
+            raise UsageError(f"{extra.run} has no rollouts of step {extra.step}; it has {len(files)} steps")
+        where = f"{file}, {len(rows)} groups"
+    else:
+        config = Config(**settings)
+        problems, _ = training_problems(config)
+        if extra.task_id:
+            problems = [problem for problem in problems if problem.task_id == extra.task_id] or problems
+        problems = problems_of_step(problems, config, 1)
+        policy = load_policy(config.model, config.toy_noise, config.device)
+        rollout = sample(
+            policy,
+            problems,
+            config.group_size,
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            seed=_seed(config.seed, "sample", 1),
+        )
+        with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
+            rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))
+        where = f"{config.model}, drawn now, {len(rows)} groups"
+    names = [row["task_id"] for row in rows]
+    if extra.task_id and extra.task_id not in names:
+        raise UsageError(f"no group of {extra.task_id!r} there; the groups are {', '.join(names)}")
+    index = names.index(extra.task_id) if extra.task_id else most_instructive(rows)
+    print(f"{names[index]}   ({where})\n\n{inspect_group(rows, index)}")
+
+
+def plot_command(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser("minirl plot", description="Draw the curves of runs; seeds are averaged.")
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders")
+    parser.add_argument("--out", type=Path, default=Path("runs.png"), help="file to write (png, svg, pdf)")
+    arguments = parser.parse_args(argv)
+    plot_runs(arguments.runs, arguments.out)
+    print(arguments.out)
+
+
+COMMANDS = {"train": train_command, "eval": eval_command, "inspect": inspect_command, "plot": plot_command}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line. Returns the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    argv = sys.argv[1:] if argv is None else argv
+    command = COMMANDS[argv[0]] if argv and argv[0] in COMMANDS else train_command
+    try:
+        command(argv[1:] if argv and argv[0] in COMMANDS else argv)
+        return 0
+    except (UsageError, SandboxError) as error:
+        print(f"\rminirl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nminirl: interrupted; a run goes on with --resume FOLDER", file=sys.stderr)
+        return 130
+
+
+def cli() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,53 @@
+import os
+
+import pytest
+import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_our_own(tmp_path_factory):
+    """Tests neither read nor write the user's cache."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def toy(cache_of_our_own):
+    """The toy's base model after a tenth of its warm start, cached for the whole session: good enough to train on."""
+    import minirl
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(minirl, "WARM_STEPS", 40)
+    minirl.load_policy("toy")
+    yield minirl
+    patch.undo()
+
+
+def tiny_model(kind="llama", seed=0, **changes):
+    """A randomly initialised model of the toy's vocabulary: rotary (llama) or absolute (gpt2) positions."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    common = {"vocab_size": 512, "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0}
+    if kind == "gpt2":  # dropout is on in its configuration
+        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=96, **common | changes))
+    settings = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(max_position_embeddings=96, **settings, **common | changes))
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    import minirl
+
+    return minirl._toy_tokenizer(minirl.toy_problems("train"))
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def policy(request, tokenizer):
+    import minirl
+
+    return minirl.make_policy(tiny_model(request.param), tokenizer)

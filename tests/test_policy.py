@@ -1,0 +1,198 @@
+"""Sampling and scoring: padding, positions, end tokens, temperature; against slow loops written here."""
+
+import pytest
+import torch
+from conftest import tiny_model
+
+from minirl import Call, Problem, UsageError, _encode, _pad, load_policy, make_policy, sample, token_logprobs
+
+PROMPTS = ["def f(xs):\n", "def f(s):\n    return", "x"]
+
+
+def problems_of(prompts):
+    return [Problem(f"p{i}", prompt, [Call((1,), 1)], "f") for i, prompt in enumerate(prompts)]
+
+
+@torch.no_grad()
+def slow_logprobs(policy, prompt, completion, temperature=1.0):
+    """Token by token, without cache, mask, padding or position ids."""
+    ids, result = list(prompt), []
+    for token in completion:
+        logits = policy.model(torch.tensor([ids])).logits[0, -1] / temperature
+        result.append(torch.log_softmax(logits, -1)[token].item())
+        ids.append(token)
+    return result
+
+
+def batch_of(policy, texts=("    return x\n", " 0", "")):
+    prompts = [_encode(policy, prompt) for prompt in PROMPTS]
+    completions = [[*_encode(policy, text), policy.eos_ids[0]] for text in texts]
+    return prompts, completions
+
+
+def test_logprobs_equal_a_loop_over_tokens(policy):
+    prompts, completions = batch_of(policy)
+    logprobs = token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    for row, prompt, completion in zip(logprobs, prompts, completions, strict=True):
+        assert row[: len(completion)].tolist() == pytest.approx(slow_logprobs(policy, prompt, completion), abs=1e-5)
+
+
+def test_padding_does_not_change_logprobs_or_gradients(policy):
+    prompts, completions = batch_of(policy)
+    together = token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    row = together[1, : len(completions[1])]
+    row.sum().backward()
+    gradients = [p.grad.clone() for p in policy.model.parameters()]
+    policy.model.zero_grad()
+    alone = token_logprobs(policy, *_pad(policy, prompts[1:2], "left"), *_pad(policy, completions[1:2], "right"))[0]
+    alone.sum().backward()
+    assert torch.allclose(row, alone, atol=1e-5)
+    for padded, parameter in zip(gradients, policy.model.parameters(), strict=True):
+        assert torch.isfinite(padded).all() and torch.allclose(padded, parameter.grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 1.5])
+def test_logprobs_of_the_sampler_are_those_of_scoring(policy, temperature):
+    rollout = sample(policy, problems_of(PROMPTS), 4, max_new_tokens=12, temperature=temperature, seed=3)
+    for p, prompt in enumerate(PROMPTS):
+        for g in range(4):
+            mask = rollout.completion_mask[p, g]
+            ids = rollout.completion_ids[p, g][mask].tolist()
+            expected = slow_logprobs(policy, _encode(policy, prompt), ids, temperature)
+            assert rollout.logprobs[p, g][mask].tolist() == pytest.approx(expected, abs=1e-4)
+    n = len(PROMPTS) * 4
+    prompts = [tensor.repeat_interleave(4, 0) for tensor in (rollout.prompt_ids, rollout.prompt_mask)]
+    scored = token_logprobs(
+        policy, *prompts, rollout.completion_ids.view(n, -1), rollout.completion_mask.view(n, -1), temperature
+    )
+    mask = rollout.completion_mask.view(n, -1)
+    assert torch.allclose(scored[mask], rollout.logprobs.view(n, -1)[mask], atol=1e-4)
+
+
+def test_samples_follow_the_whole_distribution_whatever_the_generation_config_says(tokenizer):
+    """Chi-squared of the first token over many samples; a top-k of 50 would leave 462 tokens out."""
+    model = tiny_model()
+    model.generation_config.top_k, model.generation_config.top_p, model.generation_config.temperature = 2, 0.1, 0.01
+    policy = make_policy(model, tokenizer)
+    n = 20_000
+    rollout = sample(policy, problems_of(["def f(xs):\n"]), n, max_new_tokens=1, seed=1)
+    with torch.no_grad():
+        expected = model(rollout.prompt_ids).logits[0, -1].softmax(-1) * n
+    counts = rollout.completion_ids.flatten().bincount(minlength=512)
+    statistic = ((counts - expected) ** 2 / expected).sum().item()
+    assert statistic < 511 + 5 * (2 * 511) ** 0.5  # mean + 5 standard deviations of chi-squared, 511 degrees of freedom
+
+
+def test_rows_and_seeds_differ_and_repeat(policy):
+    problems = problems_of(["def f(xs):\n"] * 2)
+    first, again = (sample(policy, problems, 8, max_new_tokens=8, seed=5) for _ in range(2))
+    other = sample(policy, problems, 8, max_new_tokens=8, seed=6)
+    assert first.completions == again.completions and torch.equal(first.logprobs, again.logprobs)
+    assert first.completions != other.completions
+    rows = [text for group in first.completions for text in group]
+    assert len(set(rows)) > 8  # rows of a group, and equal prompts in a batch, do not repeat each other
+
+
+def biased(tokenizer, tokens, **changes):
+    """A policy that writes the given tokens only, all equally likely."""
+    model = tiny_model(**changes)
+    model.lm_head.weight.data.zero_()
+    model.lm_head.bias = torch.nn.Parameter(torch.full((512,), -1e4))
+    model.lm_head.bias.data[list(tokens)] = 0.0
+    return make_policy(model, tokenizer)
+
+
+def test_the_end_token_is_in_the_mask_and_nothing_after_it(tokenizer):
+    policy = biased(tokenizer, [1, 300])
+    rollout = sample(policy, problems_of(["x"]), 64, max_new_tokens=6, seed=0)
+    ids, mask = rollout.completion_ids[0], rollout.completion_mask[0]
+    assert (mask.sum(-1) < 6).any() and (mask.sum(-1) == 6).any()
+    for row, row_mask in zip(ids.tolist(), mask.tolist(), strict=True):
+        length = row.index(1) + 1 if 1 in row else 6
+        assert row_mask == [True] * length + [False] * (6 - length)
+        assert set(row[length:]) <= {policy.pad_id}
+    assert torch.count_nonzero(rollout.logprobs[0][~mask]) == 0
+    assert all("<eos>" not in text for text in rollout.completions[0])
+
+
+def test_a_pad_token_that_is_the_end_token_does_not_hide_the_sampled_end(tokenizer):
+    policy = biased(tokenizer, [1, 300])
+    policy.pad_id = 1
+    rollout = sample(policy, problems_of(["x", "def f(xs):\n"]), 32, max_new_tokens=6, seed=0)
+    ends = (rollout.completion_ids == 1) & rollout.completion_mask
+    assert (ends.sum(-1) <= 1).all() and (ends.sum(-1) == 1).any()
+    # ... and the sampled end gets a gradient, padding none
+    n = 64
+    logprobs = token_logprobs(
+        policy,
+        rollout.prompt_ids.repeat_interleave(32, 0),
+        rollout.prompt_mask.repeat_interleave(32, 0),
+        rollout.completion_ids.view(n, -1),
+        rollout.completion_mask.view(n, -1),
+    )
+    (logprobs * ends.view(n, -1)).sum().backward()
+    assert policy.model.lm_head.bias.grad[1] > 0
+
+
+def test_every_end_token_ends_a_completion(tokenizer):
+    model = biased(tokenizer, [1, 7, 300]).model
+    model.generation_config.eos_token_id = [1, 7]
+    policy = make_policy(model, tokenizer)
+    assert policy.eos_ids == (1, 7)
+    rollout = sample(policy, problems_of(["x"]), 64, max_new_tokens=10, seed=0)
+    for ids, mask in zip(rollout.completion_ids[0], rollout.completion_mask[0], strict=True):
+        kept = ids[mask].tolist()
+        assert not {1, 7} & set(kept[:-1]) and (len(kept) == 10 or kept[-1] in (1, 7))
+    assert {1, 7} <= set(rollout.completion_ids.flatten().tolist())
+
+
+def test_a_tokenizer_without_pad_token_pads_with_an_end_token(tokenizer):
+    import copy
+
+    bare = copy.deepcopy(tokenizer)
+    bare.pad_token = None
+    assert make_policy(tiny_model(), bare).pad_id == 1
+
+
+def test_greedy_decoding_takes_the_likeliest_token(policy):
+    rollout = sample(policy, problems_of(PROMPTS), 2, max_new_tokens=5, temperature=0)
+    for p, prompt in enumerate(PROMPTS):
+        ids = _encode(policy, prompt)
+        for token in rollout.completion_ids[p, 0][rollout.completion_mask[p, 0]].tolist():
+            with torch.no_grad():
+                assert policy.model(torch.tensor([ids])).logits[0, -1].argmax() == token
+            ids.append(token)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_in_words(policy):
+    with pytest.raises(UsageError, match=r"prompt of p0 has \d+ tokens.*context of 96"):
+        sample(policy, problems_of(["x y " * 100]), 2)
+    with pytest.raises(UsageError, match="0 tokens"):
+        sample(policy, problems_of([""]), 2)
+
+
+def test_dropout_is_off(tokenizer):
+    policy = make_policy(tiny_model("gpt2", attn_pdrop=0.5, resid_pdrop=0.5, embd_pdrop=0.5).train(), tokenizer)
+    prompts, completions = batch_of(policy)
+    inputs = (*_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    assert torch.equal(token_logprobs(policy, *inputs), token_logprobs(policy, *inputs))
+
+
+def test_a_saved_model_loads_from_its_folder(policy, tmp_path):
+    policy.model.save_pretrained(tmp_path)
+    policy.tokenizer.save_pretrained(tmp_path)
+    loaded = load_policy(str(tmp_path))
+    assert sample(loaded, problems_of(PROMPTS), 2).completions == sample(policy, problems_of(PROMPTS), 2).completions
+
+
+def test_a_missing_model_or_device_is_a_sentence(tmp_path):
+    with pytest.raises(UsageError, match="cannot load the model '/no/such/model'"):
+        load_policy("/no/such/model")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="cannot load the model"):
+        load_policy(str(tmp_path))
+    with pytest.raises(UsageError, match="cannot use the device 'nonsense'"):
+        load_policy("toy", device="nonsense")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="cannot use the device 'cuda'"):
+            load_policy("toy", device="cuda")

@@ -1,0 +1,455 @@
+"""sandbox.py: verdicts, limits, hidden expected values, comparison, and processes that never outlive their trainer."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import sandbox as sandbox_module
+from sandbox import (
+    Call,
+    Check,
+    Opaque,
+    Program,
+    Sandbox,
+    SandboxError,
+    StdIO,
+    Verdict,
+    decode,
+    encode,
+    equal,
+    prepare,
+    read_test,
+    same_output,
+)
+
+ROOT = Path(sandbox_module.__file__).parent
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(workers=2, cpu_seconds=1.0, memory_mb=256) as pool:
+        yield pool
+
+
+def run(pool, source, *tests):
+    return pool.submit(Program(textwrap.dedent(source), tests, "f")).result(timeout=60)
+
+
+def verdicts(pool, source, *tests):
+    return [str(verdict) for verdict in run(pool, source, *tests).verdicts]
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [
+        ("def f(x): return x * x", "passed"),
+        ("def f(x): return x + x", "wrong_answer"),
+        ("def f(x): print('noise' * 10**6); return 9", "passed"),
+        ("def f(x): return x / 0", "runtime_error"),
+        ("def f(x): raise SystemExit(0)", "runtime_error"),
+        ("def g(x): return 9", "runtime_error"),
+        ("raise ValueError('while loading')", "runtime_error"),
+        ("import os\ndef f(x): os._exit(0)", "runtime_error"),
+        ("import os, signal\ndef f(x): os.kill(os.getpid(), signal.SIGSEGV)", "runtime_error"),
+        ("def f(x): return f(x)", "runtime_error"),
+        ("def f(x) return 9", "syntax_error"),
+        ("while True: pass", "timeout"),
+        ("def f(x):\n    while True:\n        try:\n            pass\n        except BaseException: pass", "timeout"),
+        ("def f(x): return sum(range(10**12))", "timeout"),
+        ("import time\ndef f(x): time.sleep(60)", "timeout"),
+        ("def f(x): return len([0] * 10**10)", "memory_limit"),
+        ("def f(x):\n    a = []\n    while True: a.append(bytearray(1 << 20))", "memory_limit"),
+        ("def f(x): return 'x' * (1 << 21)", "output_limit"),
+        ("def f(x): return list(range(10**6))", "output_limit"),
+        ("def f(x):\n    a = []\n    for _ in range(1000): a = [a]\n    return a", "output_limit"),
+        ("import os\ndef f(x): os.fork(); return 9", "runtime_error"),
+        ("import threading\ndef f(x): threading.Thread(target=print).start(); return 9", "runtime_error"),
+        ("import subprocess\ndef f(x): subprocess.run(['true']); return 9", "runtime_error"),
+        ("def f(x): open('big', 'wb').write(b'x' * (1 << 25)); return 9", "runtime_error"),
+    ],
+)
+def test_each_behaviour_gets_its_verdict(sandbox, source, verdict):
+    result = run(sandbox, source, Call((3,), 9))
+    assert str(result.verdicts[0]) == verdict, result.details
+
+
+def test_each_test_has_its_own_verdict(sandbox):
+    source = """
+        import os
+        def f(x):
+            if x == 1: os._exit(0)
+            if x == 2: raise ValueError("two")
+            while x == 3: pass
+            return x
+    """
+    result = run(sandbox, source, *(Call((x,), x) for x in range(6)))
+    assert result.passed == (True, False, False, False, True, True)
+    assert [str(v) for v in result.verdicts[1:4]] == ["runtime_error", "runtime_error", "timeout"]
+    assert result.pass_rate == 0.5 and not result.all_passed
+    assert "two" in result.details[2] and result.seconds[3] >= 1.0
+
+
+def test_after_max_timeouts_the_rest_is_skipped_and_counts_as_failed(sandbox):
+    result = run(sandbox, "def f(x):\n    while x: pass", *[Call((1,), None)] * 3, Call((0,), None))
+    assert [str(v) for v in result.verdicts] == ["timeout", "timeout", "skipped", "skipped"]
+
+
+def test_isolate_gives_every_test_a_process_of_its_own(sandbox):
+    source = "n = []\ndef f():\n    n.append(0)\n    return len(n)"
+    tests = [Call((), 1), Call((), 1), Call((), 2)]
+    assert verdicts(sandbox, source, *tests) == ["passed", "wrong_answer", "wrong_answer"]
+    with Sandbox(workers=1, isolate=True) as isolated:
+        assert verdicts(isolated, source, *tests) == ["passed", "passed", "wrong_answer"]
+
+
+def test_standard_input_and_output(sandbox):
+    source = "print(sum(map(int, input().split())))"
+    tests = [StdIO("1 2 3\n", "6"), StdIO("1 2\n", "3\n"), StdIO("1 2\n", "4\n"), StdIO("", "0")]
+    assert verdicts(sandbox, source, *tests) == ["passed", "passed", "wrong_answer", "runtime_error"]
+    early = "import sys, os\nprint(1, flush=True)\n"
+    assert verdicts(sandbox, early + "sys.exit()", StdIO("", "1")) == ["passed"]
+    assert verdicts(sandbox, early + "os._exit(0)", StdIO("", "1")) == ["passed"]
+    assert verdicts(sandbox, early + "sys.exit(3)", StdIO("", "1")) == ["runtime_error"]
+    assert verdicts(sandbox, early + "exit()", StdIO("", "1")) == ["passed"]
+    assert verdicts(sandbox, "while True: print('x' * 1000)", StdIO("", "x")) == ["output_limit"]
+    assert verdicts(sandbox, "if __name__ == '__main__': print(open(0).read()[::-1])", StdIO("ab", "ba")) == ["passed"]
+    big = "1 " * 200_000
+    assert verdicts(sandbox, "print(len(input().split()))", StdIO(big, "200000")) == ["passed"]
+
+
+def test_plain_values_arrive_as_they_are(sandbox):
+    values = [None, True, 1, -(2**80), 1.5, float("inf"), "é\ud800", b"\x00\xff", (1, [2, {"a": (3,)}]), {1, 2}, {}]
+    values += [{(1, 2): {"x"}}, frozenset({1}), 1 + 2j, [], ()]
+    result = run(sandbox, "def f(x): return x", *(Call((value,), value) for value in values))
+    assert result.all_passed, result.details
+    nested = []
+    for _ in range(190):
+        nested = [nested]
+    assert run(sandbox, "def f(x): return x", Call((nested,), nested)).all_passed
+    assert run(sandbox, "def f(x): return 'y' * 10**6", Call((0,), "y" * 10**6)).all_passed
+
+
+def test_an_honest_program_on_a_busy_machine_is_not_timed_out():
+    source = (
+        "def f(x):\n    import time\n    end = time.process_time() + 0.35\n    while time.process_time() < end: pass"
+    )
+    with Sandbox(workers=6, cpu_seconds=1.0) as pool:
+        results = pool.map(Program(source + f" # {i}", [Call((0,), None)] * 2, "f") for i in range(12))
+        assert all(result.all_passed for result in results)
+
+
+# Nothing to forge
+
+
+def test_no_expected_value_is_in_the_job():
+    secret = random.Random(0).getrandbits(80)
+    tests = [
+        Call((1,), secret),
+        Check(f"assert f(1) == {secret}"),
+        Check(f"assert abs(f(1) - {secret}) < 2"),
+        Check(f"assert set(f(1)) == set([{secret}]), 'no'"),
+        Check(f"assert f(1) in ({secret}, [{secret}]) and not f(2) == {{'a': {secret}}}"),
+        StdIO("", str(secret)),
+    ]
+    job, _, notes = prepare(Program("def f(x): return 1", tests, "f"))
+    assert str(secret) not in json.dumps(job) and hex(secret) not in json.dumps(job)
+    assert not any(notes)
+
+
+def test_checks_are_judged_as_python_would(sandbox):
+    source = """
+        def f(x): return [x, 2 * x]
+        def g(): return iter([1])
+        def h(): return type("E", (), {"__eq__": lambda *a: 1})()
+    """
+    cases = {
+        "assert f(1) == [1, 2]": True,
+        "assert f(1) == (1, 2)": False,
+        "assert tuple(f(1)) == (1, 2)": True,
+        "assert f(1)[0] == 1 and len(f(2)) == 2": True,
+        "assert f(1) != [1, 2]": False,
+        "assert not f(1)": False,
+        "assert sum(f(1)) - 3 == 0, 'message'": True,
+        "assert all(f(x)[1] == 2 * x for x in range(3))": True,
+        "assert all(f(x)[1] == x for x in range(3))": False,
+        "assert sorted(f(-1)) == [-2, -1]": True,
+        "assert math.isclose(f(1)[0], 1)": None,  # math is not imported
+        "assert g() == [1]": False,
+        "assert g() != [1]": False,
+        "assert h() == 5": False,
+        "assert undefined(3) == 3": None,
+        "assert isinstance(f(1), list)": True,
+        "assert 2 < f(1)[1] + 1 < 4": True,
+    }
+    result = run(sandbox, source, *map(Check, cases))
+    outcomes = [None if v == "runtime_error" else v == "passed" for v in result.verdicts]
+    assert dict(zip(cases, outcomes, strict=True)) == cases
+    inside = [code for code, detail in zip(cases, result.details, strict=True) if "inside" in detail]
+    assert inside == ["assert all(f(x)[1] == 2 * x for x in range(3))"]
+
+
+def test_a_function_named_like_a_builtin_is_still_tested(sandbox):
+    wrong = Program("def sum(xs): return 0", [Check("assert sum([1, 2]) == 3")])
+    assert not sandbox.submit(wrong).result().all_passed
+    assert not sandbox.submit(Program("len = lambda xs: 0", [Check("assert len([1, 2]) == 2")])).result().all_passed
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class E:\n    __eq__ = lambda *a: True\n    __hash__ = lambda s: 0\ndef f(x): return E()",
+        "class E(int):\n    __eq__ = lambda *a: True\n    __class__ = str\ndef f(x): return E(1)",
+        "class E(list):\n    __eq__ = lambda *a: True\n    __len__ = lambda *a: 1\ndef f(x): return E([1])",
+        "class M(type):\n    __eq__ = lambda *a: True\n    __instancecheck__ = lambda *a: True\n"
+        "class E(metaclass=M): pass\ndef f(x): return E",
+        "import builtins, json\nbuiltins.all = lambda *a: True\njson.dumps = lambda *a: 'true'\ndef f(x): return 1",
+        "import os\ndef f(x):\n    for fd in range(256):\n        try: os.write(fd, b'R\\0\\0\\0\\4true')\n"
+        "        except OSError: pass\n    os._exit(0)",
+        "import sys\ndef f(x):\n    frame, seen = sys._getframe(), []\n    while frame:\n"
+        "        seen += [v for v in frame.f_locals.values() if isinstance(v, int)]\n        frame = frame.f_back\n"
+        "    return max(seen)",
+        "import gc\ndef f(x): return max([v for d in gc.get_objects() if isinstance(d, dict) for v in d.values()"
+        " if type(v) is int and v > 2**60] or [0])",
+        "import os\nos.dup2(3, 1)\nprint('passed')\ndef f(x): return 1",
+        "import json, os\nos.write(3, b'L\\0\\0\\0\\0' + b'R\\0\\0\\0\\4true' * 100)\nos._exit(0)",
+    ],
+)
+def test_forgeries_do_not_pass(sandbox, source):
+    secret = random.getrandbits(80)
+    result = run(sandbox, source, Call((1,), secret), Check(f"assert f(1) == {secret}"), Call((2,), [secret]))
+    assert not any(result.passed), result
+    assert verdicts(sandbox, "def f(x): return x", Call((1,), 1)) == ["passed"]  # the pool is well
+
+
+def test_programs_see_no_environment_no_files_and_no_trace_of_each_other(sandbox, monkeypatch):
+    monkeypatch.setenv("MINIRL_SECRET", "secret")
+    source = """
+        import os
+        def f(x):
+            listing = os.listdir(".")
+            os.makedirs("a/b/c"); open("a/b/c/file", "w").write("x"); os.symlink("/etc", "link")
+            deep = "."
+            os.chmod("a/b", 0)
+            return ["secret" in str(os.environ), listing, sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:5]]
+    """
+    source = source.replace(', sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:5]', "")
+    with Sandbox(workers=1) as pool, Sandbox(workers=1) as fresh:
+        for _ in range(2):
+            assert run(pool, source, Call((0,), [False, []])).passed == (True,)
+        assert run(fresh, source, Call((0,), [False, []])).passed == (True,)
+
+
+def test_a_deep_tree_of_folders_is_removed():
+    source = (
+        "import os\ndef f(x):\n    for i in range(3000):\n        os.mkdir('d')\n        os.chdir('d')\n    return x"
+    )
+    with Sandbox(workers=1, cpu_seconds=5) as pool:
+        folder = pool._folder
+        assert verdicts(pool, source, Call((1,), 1)) == ["passed"]
+        assert verdicts(pool, "import os\ndef f(x): return os.listdir('.')", Call((1,), [])) == ["passed"]
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can change its user id")
+def test_started_as_root_a_program_is_somebody_else(sandbox):
+    source = "import os\ndef f(x): return [0 in os.getresuid() + os.getresgid(), os.getgroups()]"
+    assert verdicts(sandbox, source, Call((0,), [False, []])) == ["passed"]
+    kill = f"import os\ndef f(x): os.kill({os.getpid()}, 9)"
+    result = run(sandbox, kill, Call((0,), None))
+    assert "PermissionError" in result.details[0]
+
+
+# Comparison and wire format
+
+
+def test_equality_is_pythons_with_a_tolerance_for_floats():
+    nan = float("nan")
+    same = [
+        (1, 1.0),
+        (1, True),
+        (0.1 + 0.2, 0.3),
+        (nan, nan),
+        ([1.0, (2,)], [1, (2,)]),
+        ({1, 2}, {2, 1}),
+        (10**400, 10**400),
+    ]
+    same += [({"a": 0.3}, {"a": 0.1 + 0.2}), (b"a", b"a"), (float("inf"), float("inf")), ({}, {})]
+    different = [
+        (1, 2),
+        (1, "1"),
+        ([1], (1,)),
+        ((1,), [1]),
+        ([1], [1, 1]),
+        (None, 0),
+        (None, False),
+        ({1}, [1]),
+        (0.5, "0.5"),
+    ]
+    different += [({"a": 1}, {"a": 1, "b": 2}), (nan, 1.0), (10**400, 1.5), ({1}, frozenset({2})), (1, Opaque("E"))]
+    different += [([1], [Opaque("E")]), (1.0, Opaque("E")), ({"a": 1}, {"a": Opaque("E")}), ("ab", b"ab")]
+    assert [pair for pair in same if not equal(*pair)] == []
+    assert [pair for pair in different if equal(*pair)] == []
+
+
+def test_output_is_compared_by_tokens():
+    assert same_output("1 2\n3\n", "1  2 \n3")
+    assert same_output("0.333333", "0.33333333")
+    assert not same_output("1 2", "12") and not same_output("1 2", "1") and not same_output("1", "1.5")
+    assert not same_output("1000001", "1000002") and not same_output("yes", "Yes")
+
+
+def test_decode_inverts_encode_and_refuses_anything_else():
+    value = [(1, {"a": {2, 3}}), 2**70, b"x", float("-inf"), None, {(1,): [True]}]
+    assert decode(json.loads(json.dumps(encode(value)))) == value
+    for bad in ({"nonsense": 1}, {"tuple": [], "set": []}, {}, {"set": [[1]]}, {"int": "x"}, {"dict": [[1]]}):
+        with pytest.raises((ValueError, TypeError)):
+            decode(bad)
+    with pytest.raises(ValueError, match="same hash"):
+        decode({"set": [{"int": hex(i * (2**61 - 1))} for i in range(2000)]})
+    assert repr(decode(encode(object()))) == "<object object>"
+
+
+def test_a_subclass_is_sent_as_its_base():
+    class Liar(list):
+        def __iter__(self):
+            return iter([42])
+
+    assert encode(Liar([1, 2])) == [1, 2]
+    assert encode(type("Text", (str,), {"__str__": lambda self: "lie"})("true")) == "true"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"args": 3, "expected": 4}, "args"),
+        ({}, "stdin"),
+        ("x", "expected"),
+        ({"assert": "f(1) =="}, "assert statement"),
+    ],
+)
+def test_a_malformed_test_is_refused_in_words(row, words):
+    with pytest.raises(ValueError, match=words):
+        read_test(row)
+
+
+# The pool
+
+
+def test_map_keeps_the_order_and_runs_identical_programs_once(sandbox, monkeypatch):
+    tests = [Call((3,), 9)]
+    sources = ["def f(x): return 9", "def f(x): return 8"] * 5
+    submitted = []
+    submit = sandbox.submit
+    monkeypatch.setattr(sandbox, "submit", lambda program: submitted.append(program) or submit(program))
+    results = list(sandbox.map(Program(source, tests, "f") for source in sources))
+    assert [result.all_passed for result in results] == [True, False] * 5
+    assert len(submitted) == 2
+
+
+def kill_workers(pool, times, pause=0.3):
+    for _ in range(times):
+        time.sleep(pause)
+        for worker in pool._workers:
+            os.killpg(worker.process.pid, signal.SIGKILL)
+        time.sleep(0.5)  # the worker starts anew
+
+
+def test_a_killed_worker_is_replaced_and_its_job_done_again():
+    source = "import time\ndef f(x):\n    time.sleep(0.7)\n    return x"
+    with Sandbox(workers=1) as pool:
+        future = pool.submit(Program(source, [Call((1,), 1)], "f"))
+        kill_workers(pool, times=1)
+        assert future.result(timeout=30).all_passed
+
+
+def test_a_worker_that_dies_twice_gives_sandbox_error_and_the_pool_goes_on():
+    with Sandbox(workers=1, cpu_seconds=3) as pool:
+        future = pool.submit(Program("import time\ndef f(x): time.sleep(9)", [Call((1,), 1)] * 2, "f"))
+        kill_workers(pool, times=2)
+        result = future.result(timeout=30)
+        assert result.verdicts == (Verdict.sandbox_error,) * 2 and not any(result.passed)
+        assert verdicts(pool, "def f(x): return x", Call((1,), 1)) == ["passed"]
+
+
+def test_the_sandbox_refuses_to_start_without_a_required_layer():
+    with pytest.raises(SandboxError, match="no_such_layer"):
+        Sandbox(workers=1, require=("limits", "no_such_layer"))
+    with Sandbox(workers=1, require=("limits",)) as pool:
+        assert pool.layers["limits"]
+    with pytest.raises(ValueError, match="workers"):
+        Sandbox(workers=0)
+
+
+def processes_of(marker):
+    """Processes whose command line holds the marker (zygote, supervisor and runner share theirs)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (entry / "cmdline").read_text() and "State:\tZ" not in (entry / "status").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            pass
+    return found
+
+
+TRAINER = """
+import os, sys, time
+from sandbox import *
+pool = Sandbox(workers=2, cpu_seconds=60)
+print(pool._folder, flush=True)
+futures = [pool.submit(Program(source, [Call((0,), 0)], "f")) for source in (
+    "def f(x):\\n    while True: pass", "import time\\ndef f(x): time.sleep(100)", "def f(x): return 1")]
+time.sleep(0.5)
+print("running", flush=True)
+"""
+
+
+@linux
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT", "SIGTERM", "exception", "exit"])
+def test_however_the_trainer_ends_no_process_is_left(end):
+    code = TRAINER + {"exception": "with pool: raise ValueError", "exit": "with pool: sys.exit()"}.get(
+        end, "with pool: futures[0].result()"
+    )
+    trainer = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    folder = trainer.stdout.readline().strip()
+    assert trainer.stdout.readline().strip() == "running"
+    if end.startswith("SIG"):
+        assert len(processes_of(folder)) >= 4
+        trainer.send_signal(getattr(signal, end))
+    trainer.wait(timeout=10)
+    trainer.stdout.close()
+    deadline = time.monotonic() + 0.5
+    while processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes_of(folder) == []
+    with Sandbox(workers=1):  # the next start removes what a killed trainer left
+        assert not Path(folder).exists()
+
+
+def test_the_command_line_runs_one_program_and_tests_itself(tmp_path):
+    (tmp_path / "program.py").write_text("def f(x): return x * x\n")
+    tests = {"entry_point": "f", "tests": [{"args": [3], "expected": 9}, {"assert": "f(2) == 5"}]}
+    (tmp_path / "tests.json").write_text(json.dumps(tests))
+    command = [sys.executable, str(ROOT / "sandbox.py")]
+    done = subprocess.run(
+        [*command, tmp_path / "program.py", tmp_path / "tests.json"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1 and "passed" in done.stdout and "wrong_answer" in done.stdout and "got" in done.stdout
+    missing = subprocess.run([*command, "no.py", "no.json"], capture_output=True, text=True)
+    assert missing.returncode == 2 and "Traceback" not in missing.stderr and missing.stderr.count("\n") == 1
+    alone = subprocess.run(command, capture_output=True, text=True)
+    assert alone.returncode == 0 and "FAIL" not in alone.stdout and "programs of 10 tests a second" in alone.stdout

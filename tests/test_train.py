@@ -1,0 +1,463 @@
+"""Training: the update, the run folder, exact resume, and what the command line says."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_model
+
+import minirl
+from minirl import (
+    ADVANTAGES,
+    Call,
+    Config,
+    Problem,
+    Sandbox,
+    Verdict,
+    binary,
+    find_checkpoint,
+    grade,
+    is_dead,
+    load_policy,
+    main,
+    make_policy,
+    outcomes_of_rows,
+    policy_loss,
+    problems_of_step,
+    read_jsonl,
+    sample,
+    token_logprobs,
+    token_weights,
+    toy_problems,
+    train,
+    update,
+)
+
+ROOT = Path(minirl.__file__).parent
+SMALL = {"problems_per_step": 4, "group_size": 4, "eval_size": 4, "eval_samples": 8, "eval_every": 0, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(workers=2) as pool:
+        yield pool
+
+
+def rollout_of(policy, seed=0):
+    problems = toy_problems("train")[:4]
+    return problems, sample(policy, problems, 4, max_new_tokens=12, seed=seed)
+
+
+def gradient_of(policy, rollout, advantages, optimizer=None, reference=None, **settings):
+    """The gradient of one update (before clipping), as one vector, and its stats."""
+    config = Config(**{"max_new_tokens": 12, "max_grad_norm": 1e9, "lr": 0.0, **settings})
+    optimizer = optimizer or torch.optim.SGD(policy.model.parameters(), lr=0.0)
+    policy.model.zero_grad()
+    stats = update(policy, optimizer, rollout, advantages, config, reference)
+    gradients = [p.grad for p in policy.model.parameters() if p.grad is not None]
+    return torch.cat([g.flatten() for g in gradients]) if gradients else None, stats
+
+
+@pytest.fixture
+def llama(tokenizer):
+    return make_policy(tiny_model(), tokenizer)
+
+
+ADVANTAGES_OF_16 = torch.tensor([[1.5, -0.5, -0.5, -0.5], [0.0] * 4, [-1.0, 1.0, 0.0, 0.0], [0.3, 0.3, 0.3, -0.9]])
+
+
+@pytest.mark.parametrize("algorithm", ADVANTAGES)
+def test_the_gradient_is_that_of_the_whole_batch_in_one_go(llama, algorithm):
+    """... whatever the micro-batch, though rows with advantage 0 are not run."""
+    _, rollout = rollout_of(llama)
+    n = 16
+    logprobs = token_logprobs(
+        llama,
+        rollout.prompt_ids.repeat_interleave(4, 0),
+        rollout.prompt_mask.repeat_interleave(4, 0),
+        rollout.completion_ids.view(n, -1),
+        rollout.completion_mask.view(n, -1),
+    )
+    mask = rollout.completion_mask.view(n, -1)
+    weights = token_weights(mask, minirl.NORMALISATION[algorithm], 12)
+    loss, _ = policy_loss(logprobs, logprobs.detach(), ADVANTAGES_OF_16.flatten(), weights)
+    loss.backward()
+    expected = torch.cat([p.grad.flatten() for p in llama.model.parameters()])
+    for micro_batch in (1, 3, 64):
+        gradient, stats = gradient_of(llama, rollout, ADVANTAGES_OF_16, algorithm=algorithm, micro_batch=micro_batch)
+        assert torch.allclose(gradient, expected, atol=1e-6)
+        assert stats["loss"] == pytest.approx(loss.item(), abs=1e-6)
+        assert stats["grad_norm"] == pytest.approx(expected.norm().item(), rel=1e-4)
+
+
+def test_the_gradient_does_not_depend_on_the_order_of_rows(llama):
+    problems = toy_problems("train")[:4]
+    _, rollout = rollout_of(llama)
+    expected, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16)
+    order = [2, 0, 3, 1]
+    for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask"):
+        setattr(rollout, name, getattr(rollout, name)[order])
+    gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16[order], micro_batch=5)
+    assert torch.allclose(gradient, expected, atol=1e-6) and problems
+
+
+def test_a_gradient_step_makes_good_samples_likelier(llama):
+    _, rollout = rollout_of(llama)
+    optimizer = torch.optim.SGD(llama.model.parameters(), lr=0.5)
+
+    def score():
+        rows = [rollout.prompt_ids, rollout.prompt_mask]
+        rows = [t.repeat_interleave(4, 0) for t in rows]
+        rows += [rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)]
+        with torch.no_grad():
+            logprobs = token_logprobs(llama, *rows) * rows[3]
+        return (logprobs.sum(-1) * ADVANTAGES_OF_16.flatten()).sum().item()
+
+    before = score()
+    gradient_of(llama, rollout, ADVANTAGES_OF_16, optimizer)
+    assert score() > before
+
+
+def test_a_batch_of_dead_groups_changes_no_weight(llama):
+    _, rollout = rollout_of(llama)
+    optimizer = torch.optim.AdamW(llama.model.parameters(), lr=0.1)
+    gradient_of(llama, rollout, ADVANTAGES_OF_16, optimizer)  # Adam now has momentum
+    before = [p.clone() for p in llama.model.parameters()]
+    _, stats = gradient_of(llama, rollout, torch.zeros(4, 4), optimizer)
+    assert all(map(torch.equal, before, llama.model.parameters()))
+    assert stats == {"loss": 0.0, "grad_norm": 0.0, "clip_fraction": 0.0}
+
+
+def test_with_kl_dead_groups_train_towards_the_reference(llama, tokenizer):
+    _, rollout = rollout_of(llama)
+    same = make_policy(tiny_model(), tokenizer)
+    other = make_policy(tiny_model(seed=1), tokenizer)
+    gradient, _ = gradient_of(llama, rollout, torch.zeros(4, 4), reference=same, kl=0.1)
+    assert gradient.norm() < 1e-6
+    gradient, stats = gradient_of(llama, rollout, torch.zeros(4, 4), reference=other, kl=0.1)
+    assert gradient.norm() > 1e-6 and stats["loss"] > 0
+
+
+def test_the_first_update_is_on_policy_and_later_ones_are_clipped(llama):
+    _, rollout = rollout_of(llama)
+    advantages = 5 * ADVANTAGES_OF_16
+    sgd = torch.optim.SGD(llama.model.parameters(), lr=3.0)
+    _, once = gradient_of(llama, rollout, advantages, sgd, updates_per_batch=1)
+    assert once["clip_fraction"] == 0
+    _, thrice = gradient_of(llama, rollout, advantages, sgd, updates_per_batch=3)
+    assert 0 < thrice["clip_fraction"] < 1
+
+
+def test_grade_fills_outcomes_masks_and_verdicts(llama, sandbox):
+    problems = [
+        Problem("a", "def f(x):\n", [Call((1,), 1), Call((2,), 2)], "f"),
+        Problem("b", "def f(x):\n", [Call((1,), 1)], "f"),
+    ]
+    rollout = sample(llama, problems, 3, max_new_tokens=2)
+    rollout.completions = [["    return x", "    return 1", "    retur x"], ["    return 1", "    return 2", ""]]
+    outcomes, mask = grade(problems, rollout, sandbox)
+    assert outcomes.tolist() == [[[1, 1], [1, 0], [0, 0]], [[1, 0], [0, 0], [0, 0]]]
+    assert mask.tolist() == [[[1, 1]] * 3, [[1, 0]] * 3]
+    assert rollout.verdicts[0][2] == (Verdict.syntax_error,) * 2 and len(rollout.verdicts[1][0]) == 1
+
+
+def test_problem_order_covers_every_problem_once_an_epoch():
+    problems = list(range(10))
+    config = Config(problems_per_step=4, seed=3)
+    draws = [p for step in range(1, 6) for p in problems_of_step(problems, config, step)]
+    assert sorted(draws[:10]) == sorted(draws[10:]) == problems and draws[:10] != draws[10:]
+    assert draws[:4] != problems_of_step(problems, Config(problems_per_step=4, seed=4), 1)
+
+
+# Runs
+
+
+def test_a_run_folder_holds_everything_and_rewards_can_be_recomputed(toy, tmp_path):
+    folder = train(Config(out=str(tmp_path / "run"), steps=3, **SMALL))
+    rows = read_jsonl(folder / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [0, 1, 2, 3]
+    names = "reward pass_rate full_pass dead_groups loss grad_norm entropy clip_fraction tokens_per_second seconds"
+    assert set(names.split()) <= rows[1].keys() and rows[1]["seconds"].keys() == {"sample", "grade", "update"}
+    for step in (0, 3):
+        assert {"eval/pass@1", "eval/pass@8", "eval/pass_rate"} <= rows[step].keys()
+    assert not any(name.startswith("eval/") for name in rows[2])
+    for row in rows[1:]:
+        groups = read_jsonl(folder / "rollouts" / f"step_{row['step']:06d}.jsonl")
+        outcomes, mask = outcomes_of_rows(groups)
+        assert outcomes.shape == (4, 4, 10)
+        assert binary(outcomes, mask).mean().item() == pytest.approx(row["full_pass"])
+        assert is_dead(binary(outcomes, mask)).float().mean().item() == pytest.approx(row["dead_groups"])
+        assert [len(group["completions"]) for group in groups] == [4] * 4
+    evaluation = read_jsonl(folder / "evaluations" / "step_000003.jsonl")
+    assert [row["task_id"] for row in evaluation] == [p.task_id for p in toy_problems("test")[:4]]
+    assert Config(**json.loads((folder / "config.json").read_text())).steps == 3
+    trained, base = load_policy(str(folder)), load_policy("toy")
+    pairs = zip(trained.model.parameters(), base.model.parameters(), strict=True)
+    assert any(not torch.equal(*pair) for pair in pairs)
+
+
+def weights_and_metrics(folder):
+    from safetensors.torch import load_file
+
+    rows = read_jsonl(Path(folder) / "metrics.jsonl")
+    for row in rows:
+        for name in ("seconds", "tokens_per_second"):
+            row.pop(name, None)
+    training = [{k: v for k, v in row.items() if not k.startswith("eval/")} for row in rows if row["step"]]
+    return load_file(Path(folder) / "checkpoint" / "model.safetensors"), training
+
+
+def assert_same_run(a, b):
+    (weights_a, rows_a), (weights_b, rows_b) = weights_and_metrics(a), weights_and_metrics(b)
+    assert rows_a == rows_b
+    assert all(torch.equal(weights_a[name], weights_b[name]) for name in weights_a)
+    for file in sorted((Path(a) / "rollouts").iterdir()):
+        assert file.read_text() == (Path(b) / "rollouts" / file.name).read_text()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"algorithm": "rloo", "reward": "pass_rate"}, {"algorithm": "dr_grpo", "kl": 0.1, "updates_per_batch": 2}],
+)
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(toy, tmp_path, settings):
+    whole, half = str(tmp_path / "whole"), str(tmp_path / "half")
+    train(Config(out=whole, steps=4, **SMALL, **settings))
+    train(Config(out=half, steps=2, **SMALL, **settings))
+    assert main(["train", "--resume", half, "--steps", "4"]) == 0
+    assert_same_run(whole, half)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(toy, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(Config(out=str(tmp_path / name), steps=2, seed=seed, **SMALL))
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same_run(tmp_path / "a", tmp_path / "c")
+
+
+def test_a_run_killed_at_any_moment_can_be_resumed(toy, tmp_path):
+    """SIGKILL at several moments, also while a checkpoint is written (save_every is 1); then resume to the end."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    train(Config(out=str(whole), steps=8, save_every=1, **SMALL))
+    code = "import minirl, sys; minirl.WARM_STEPS = 40; sys.exit(minirl.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "train", "--steps=8", "--save-every=1"]
+    start = [*command, f"--out={killed}", *flags]
+    for delay in (0.0, 0.35, 0.8):
+        process = subprocess.Popen(start, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not (killed / "rollouts").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(delay)
+        if delay == 0.8:  # let it get somewhere, wherever this machine is
+            while not (killed / "rollouts" / "step_000003.jsonl").exists() and process.poll() is None:
+                time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        if (killed / "config.json").exists():
+            start = [*command, f"--resume={killed}"]
+        else:
+            for empty in ("rollouts", "evaluations"):
+                (killed / empty).rmdir()
+            killed.rmdir()
+    assert find_checkpoint(killed)
+    assert subprocess.run(start, cwd=ROOT, capture_output=True).returncode == 0
+    assert_same_run(whole, killed)
+
+
+def test_a_checkpoint_write_that_was_cut_off_loses_nothing(toy, tmp_path):
+    folder = tmp_path / "run"
+    train(Config(out=str(folder), steps=2, **SMALL))
+    (folder / "checkpoint").rename(folder / "checkpoint.old")  # killed between the two renames
+    (folder / "checkpoint.new").mkdir()
+    (folder / "checkpoint.new" / "model.safetensors").write_bytes(b"half")
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "rew')  # killed while appending
+    assert main(["train", "--resume", str(folder), "--steps", "3"]) == 0
+    train(Config(out=str(tmp_path / "whole"), steps=3, **SMALL))
+    assert_same_run(folder, tmp_path / "whole")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ctrl_c_ends_a_run_with_one_line_and_no_process(toy, tmp_path):
+    code = "import minirl, sys; minirl.WARM_STEPS = 40; sys.exit(minirl.main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--steps=100", f"--out={tmp_path / 'run'}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "run" / "rollouts").exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    zygotes = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert zygotes
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors and "interrupted" in errors
+    assert not any(Path(f"/proc/{pid}").exists() for pid in zygotes)
+
+
+def test_a_sandbox_error_is_counted_shown_and_scored_as_failure(toy, tmp_path, monkeypatch, capsys):
+    class Broken(Sandbox):
+        def map(self, programs):
+            for result in super().map(programs):
+                errors = (Verdict.sandbox_error, *result.verdicts[1:])
+                yield type(result)(errors, result.details, result.seconds)
+
+    monkeypatch.setattr(minirl, "Sandbox", Broken)
+    folder = train(Config(out=str(tmp_path / "run"), steps=1, **SMALL))
+    row = read_jsonl(folder / "metrics.jsonl")[1]
+    assert row["sandbox_errors"] == 16 and row["full_pass"] == 0
+    assert "SANDBOX_ERRORS" in capsys.readouterr().err
+
+
+def test_training_learns_something(toy, tmp_path):
+    """Forty steps on easy problems from a hasty base model lift the share of full passes."""
+    config = Config(
+        out=str(tmp_path / "run"), steps=40, families=["predicates"], levels=[2], **{**SMALL, "group_size": 16}
+    )
+    rows = read_jsonl(train(config) / "metrics.jsonl")[1:]
+    first, last = (sum(row["full_pass"] for row in part) / 10 for part in (rows[:10], rows[-10:]))
+    assert last > first + 0.15
+
+
+# The command line
+
+
+def run_main(capsys, *argv):
+    code = main([str(argument) for argument in argv])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--reward", "kindness"], "unknown reward 'kindness'; choose from binary, pass_rate"),
+        (["--algorithm", "ppo"], "unknown algorithm 'ppo'; choose from grpo, rloo"),
+        (["--model", "/no/such/model"], "cannot load the model '/no/such/model'"),
+        (["--group-size", "1"], "group_size must be at least 2 for grpo, got 1"),
+        (["--group-size", "1", "--algorithm", "rloo"], "group_size must be at least 2 for rloo"),
+        (["--problems", "none.jsonl"], "cannot read the problem file none.jsonl"),
+        (["--lr", "-1"], "lr must not be negative"),
+        (["--lr", "nan"], "lr must not be negative"),
+        (["--temperature", "0"], "temperature must be above 0"),
+        (["--families", "poems"], "unknown toy family 'poems'"),
+        (["--levels", "7"], "no toy problem is left"),
+        (["--max-new-tokens", "1000"], "it must have 1 to -872"),
+        (["--resume", "nowhere"], "there is no run to resume in nowhere"),
+        (["--no-such-flag", "1"], "unrecognized arguments: --no-such-flag 1"),
+        (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
+        (["dance"], "unrecognized arguments: dance"),
+        (["eval", "--problems", "none.jsonl"], "cannot read the problem file"),
+        (["inspect", "nowhere"], "there are no rollouts to inspect in nowhere"),
+        (["plot", "nowhere"], "there is no run"),
+        (["plot"], "the following arguments are required: runs"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(toy, capsys, monkeypatch, tmp_path, flags, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_main(capsys, *flags)
+    assert code == 2 and words in err and out == ""
+    assert err.strip().count("\n") == 0 and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_where_there_is_none_is_a_sentence(toy, capsys):
+    code, _, err = run_main(capsys, "--device", "cuda")
+    assert code == 2 and "cannot use the device 'cuda' here" in err and err.strip().count("\n") == 0
+
+
+def test_an_existing_run_is_never_overwritten(toy, capsys, tmp_path):
+    folder = tmp_path / "run"
+    flags = [f"--{name}={value}" for name, value in SMALL.items()]
+    code, out, _ = run_main(capsys, "--steps", 1, "--out", folder, *flags)
+    assert code == 0 and "pass@1" in out and "before" in out and str(folder) in out
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    code, _, err = run_main(capsys, "--steps", 1, "--out", folder, *flags)
+    assert code == 2 and "not empty" in err and "--resume" in err
+    for change in (["--model", "/other/model"], ["--lr", "5e-4", "--seed", "9"], ["--reward", "pass_rate"]):
+        code, _, err = run_main(capsys, "--resume", folder, "--steps", 2, *change)
+        assert code == 2 and f"was made with {change[-2][2:]}" in err, err
+    code, _, err = run_main(capsys, "--resume", folder, "--model", "toy", "--steps", 1)  # said, but the same
+    assert code == 0
+    assert {f: f.read_bytes() for f in before if f.name != "config.json"} == {
+        f: data for f, data in before.items() if f.name != "config.json"
+    }
+
+
+def test_a_run_without_out_gets_a_name_of_its_own(toy, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    folders = [train(Config(steps=1, **SMALL)) for _ in range(2)]
+    assert [str(f) for f in folders] == ["runs/toy-grpo-binary-seed0", "runs/toy-grpo-binary-seed0-2"]
+
+
+def test_a_file_where_the_folder_should_be_is_a_sentence(toy, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run_main(capsys, "--steps", 1, "--out", tmp_path / "file" / "run")
+    assert code == 2 and "cannot make the run folder" in err
+
+
+def test_eval_inspect_and_plot(toy, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 1):
+        train(Config(steps=2, seed=seed, out=f"run{seed}", **SMALL))
+    code, out, _ = run_main(capsys, "inspect", "run0", "--step", 1)
+    assert code == 0 and re.search(r"\d×  [✓✗]{10}", out) and "pass_rate" in out
+    assert out.count("reinforce") == 2 and '"""Return' in out
+    code, _, err = run_main(capsys, "inspect", "run0", "--step", 9)
+    assert code == 2 and "no rollouts of step 9" in err
+    code, _, err = run_main(capsys, "inspect", "run0", "--task-id", "nothing")
+    assert code == 2 and "no group of 'nothing'" in err
+    code, out, _ = run_main(capsys, "inspect", "--problems-per-step", 2, "--workers", 1)
+    assert code == 0 and "drawn now" in out
+    code, out, _ = run_main(capsys, "plot", "run0", "run1", "--out", "figure.png")
+    assert code == 0 and Path("figure.png").stat().st_size > 10_000
+    code, _, err = run_main(capsys, "plot", "run0", "--out", "figure.nonsense")
+    assert code == 2 and "cannot write the figure" in err
+    code, out, _ = run_main(
+        capsys, "eval", "--model", "run0", "--samples", 8, "--eval-size", 2, "--out", "samples.jsonl"
+    )
+    assert code == 0 and "pass@8" in out and len(read_jsonl(Path("samples.jsonl"))) == 2
+    code, _, err = run_main(capsys, "eval", "--model", "run0", "--out", "samples.jsonl")
+    assert code == 2 and "exists" in err
+
+
+def test_plot_without_matplotlib_is_a_sentence(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = run_main(capsys, "plot", "anything")
+    assert code == 2 and "pip install matplotlib" in err
+
+
+def test_own_problems_and_own_model(toy, capsys, monkeypatch, tmp_path, tokenizer):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"task_id": f"t{i}", "prompt": "def f(xs):\n", "entry_point": "f", "tests": [{"args": [[i]], "expected": [i]}]}
+        for i in range(5)
+    ]
+    Path("p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = tiny_model("gpt2")
+    model.save_pretrained("model")
+    tokenizer.save_pretrained("model")
+    flags = ["--model", "model", "--problems", "p.jsonl", "--steps", 1, "--workers", 1, "--max-new-tokens", 8]
+    code, out, err = run_main(capsys, *flags)
+    assert code == 0 and "1 problems × 16 samples" in out, err
+    code, out, _ = run_main(capsys, "eval", *flags)
+    assert code == 0 and "5 problems" in out
+
+
+def test_help_lists_every_setting():
+    done = subprocess.run([sys.executable, ROOT / "minirl.py", "train", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in Config.__dataclass_fields__:
+        assert f"--{name.replace('_', '-')}" in done.stdout
+    assert os.path.exists(ROOT / "README.md")
