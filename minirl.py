@@ -165,97 +165,58 @@ class Family:
     constants: tuple[str, ...]  # what a lazy program returns
 
 
+# fmt: off
 _FILTERS = {
-    "numbers": "",
-    "even numbers": " if x % 2 == 0",
-    "odd numbers": " if x % 2 == 1",
-    "positive numbers": " if x > 0",
-    "negative numbers": " if x < 0",
-    "nonzero numbers": " if x != 0",
-    "numbers above 5": " if x > 5",
-    "numbers below 5": " if x < 5",
-    "numbers divisible by 3": " if x % 3 == 0",
-    "one-digit numbers": " if abs(x) < 10",
-    "numbers from 2 to 7": " if 2 <= x <= 7",
+    "numbers": "", "even numbers": " if x % 2 == 0", "odd numbers": " if x % 2 == 1",
+    "positive numbers": " if x > 0", "negative numbers": " if x < 0", "nonzero numbers": " if x != 0",
+    "numbers above 5": " if x > 5", "numbers below 5": " if x < 5", "numbers divisible by 3": " if x % 3 == 0",
+    "one-digit numbers": " if abs(x) < 10", "numbers from 2 to 7": " if 2 <= x <= 7",
 }
 FAMILIES = {
     "lists": Family(
-        "Return the {reducer}{map}{filter} in xs.",
-        "xs",
-        "[{map} for x in xs{filter}]",
-        filters=_FILTERS,
+        "Return the {reducer}{map}{filter} in xs.", "xs", "[{map} for x in xs{filter}]", _FILTERS,
         maps={
-            "": "x",
-            "squares of the ": "x * x",
-            "doubles of the ": "2 * x",
-            "negatives of the ": "-x",
-            "absolute values of the ": "abs(x)",
-            "successors of the ": "x + 1",
-            "last digits of the ": "abs(x) % 10",
+            "": "x", "squares of the ": "x * x", "doubles of the ": "2 * x", "negatives of the ": "-x",
+            "absolute values of the ": "abs(x)", "successors of the ": "x + 1", "last digits of the ": "abs(x) % 10",
         },
         reducers={
-            "": "{}",
-            "sum of the ": "sum({})",
-            "largest of the ": "max({}, default=0)",
-            "smallest of the ": "min({}, default=0)",
-            "first of the ": "({} or [0])[0]",
-            "last of the ": "({} or [0])[-1]",
-            "number of distinct ": "len(set({}))",
-            "sorted ": "sorted({})",
-            "reversed ": "{}[::-1]",
+            "": "{}", "sum of the ": "sum({})", "number of distinct ": "len(set({}))",
+            "largest of the ": "max({}, default=0)", "smallest of the ": "min({}, default=0)",
+            "first of the ": "({} or [0])[0]", "last of the ": "({} or [0])[-1]",
+            "sorted ": "sorted({})", "reversed ": "{}[::-1]",
         },
         constants=("0", "[]", "xs"),
     ),
     "predicates": Family(
-        "Return whether {reducer} {filter} in xs are {map}.",
-        "xs",
-        "[{map} for x in xs{filter}]",
-        filters=_FILTERS,
+        "Return whether {reducer} {filter} in xs are {map}.", "xs", "[{map} for x in xs{filter}]", _FILTERS,
         maps={
-            "even": "x % 2 == 0",
-            "odd": "x % 2 == 1",
-            "positive": "x > 0",
-            "negative": "x < 0",
-            "nonzero": "x != 0",
-            "above 5": "x > 5",
-            "below 5": "x < 5",
-            "divisible by 3": "x % 3 == 0",
+            "even": "x % 2 == 0", "odd": "x % 2 == 1", "positive": "x > 0", "negative": "x < 0", "nonzero": "x != 0",
+            "above 5": "x > 5", "below 5": "x < 5", "divisible by 3": "x % 3 == 0",
         },
         reducers={"all": "all({})", "any": "any({})", "no": "not any({})"},
-        constants=("True", "False"),  # either passes about half of the tests
+        constants=("True", "False"),  # either passes half of the tests
     ),
     "strings": Family(
-        "Return the {reducer}{filter} of s{map}.",
-        "s",
-        "[{map} for c in s{filter}]",
+        "Return the {reducer}{filter} of s{map}.", "s", "[{map} for c in s{filter}]",
         filters={
-            "characters": "",
-            "vowels": ' if c in "aeiou"',
-            "digits": " if c.isdigit()",
-            "letters": " if c.isalpha()",
-            "capitals": " if c.isupper()",
+            "characters": "", "vowels": ' if c in "aeiou"', "digits": " if c.isdigit()",
+            "letters": " if c.isalpha()", "capitals": " if c.isupper()",
         },
         maps={"": "c", " in upper case": "c.upper()", " in lower case": "c.lower()", " each doubled": "2 * c"},
         reducers={
-            "": "''.join({})",
-            "dashed ": "'-'.join({})",
-            "reversed ": "''.join({}[::-1])",
-            "sorted ": "''.join(sorted({}))",
-            "list of ": "{}",
-            "number of ": "len({})",
+            "": "''.join({})", "dashed ": "'-'.join({})", "reversed ": "''.join({}[::-1])",
+            "sorted ": "''.join(sorted({}))", "list of ": "{}", "number of ": "len({})",
             "last of the ": "({} or [''])[-1]",
         },
         constants=("s", "''", "0"),
     ),
 }
-# Reducers that need care with an empty list, and what they become when a programmer forgets it.
+# Reducers that take care of an empty list, and what they become when a programmer forgets it.
 FORGETFUL = {
-    "max({}, default=0)": "max({})",
-    "min({}, default=0)": "min({})",
-    "({} or [0])[0]": "{}[0]",
-    "({} or [0])[-1]": "{}[-1]",
-    "({} or [''])[-1]": "{}[-1]",
+    "max({}, default=0)": "max({})", "min({}, default=0)": "min({})",
+    "({} or [0])[0]": "{}[0]", "({} or [0])[-1]": "{}[-1]", "({} or [''])[-1]": "{}[-1]",
 }
+# fmt: on
 TOY_TESTS = 10
 
 
@@ -1016,6 +977,12 @@ def _epoch_order(count: int, seed: int) -> list[int]:
     return random.Random(seed).sample(range(count), count)
 
 
+def sample_step(policy: Policy, problems: Sequence[Problem], config: Config, step: int) -> Rollout:
+    """The groups of one training step."""
+    settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature}
+    return sample(policy, problems, config.group_size, seed=_seed(config.seed, "sample", step), **settings)
+
+
 def train(config: Config) -> Path:
     """Train a policy by reinforcement learning; returns the run folder.
 
@@ -1024,41 +991,19 @@ def train(config: Config) -> Path:
     run would have. Raises UsageError for settings that cannot work, before anything is written.
     """
     train_problems, held_out = training_problems(config)
-    with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
-        if config.resume:
-            folder = Path(config.resume)
-            saved = saved_config(folder)
-            for name in sorted(asdict(config).keys() - FREE_ON_RESUME):
-                if getattr(config, name) != getattr(saved, name):
-                    raise UsageError(
-                        f"the run in {folder} was made with {name} {getattr(saved, name)!r}, not "
-                        f"{getattr(config, name)!r}; leave it out to resume, or start a new run"
-                    )
-            checkpoint = find_checkpoint(folder)
-            policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
-        else:
-            checkpoint = None
-            policy = load_policy(config.model, config.toy_noise, config.device)
-            _encode_prompts(policy, [*train_problems, *held_out], config.max_new_tokens)
-            folder = new_run_folder(config)
-        write_text(folder / "config.json", json.dumps(asdict(config) | {"resume": "", "out": str(folder)}, indent=2))
-        return _train(config, policy, train_problems, held_out, sandbox, folder, checkpoint)
-
-
-def _train(
-    config: Config,
-    policy: Policy,
-    train_problems: Sequence[Problem],
-    held_out: Sequence[Problem],
-    sandbox: Sandbox,
-    folder: Path,
-    checkpoint: Path | None,
-) -> Path:
+    folder = Path(config.resume) if config.resume else None
+    checkpoint = find_checkpoint(folder) if folder else None
+    if folder:
+        require_same_settings(config, folder)
+    policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
     reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
-    metrics = [row for row in read_jsonl(folder / "metrics.jsonl") if row["step"] <= done]
-    write_jsonl(folder / "metrics.jsonl", metrics)
+    _encode_prompts(policy, [*train_problems, *held_out], config.max_new_tokens)  # refuses what is too long
+    folder = folder or new_run_folder(config)
+    write_text(folder / "config.json", json.dumps(asdict(config) | {"resume": "", "out": str(folder)}, indent=2))
+    log = folder / "metrics.jsonl"
+    write_jsonl(log, [row for row in read_jsonl(log) if row["step"] <= done])  # what came after it is done again
 
     def evaluate_now(step: int) -> dict[str, float]:
         bar.set_description(f"evaluating on {len(held_out)} held-out problems")
@@ -1067,20 +1012,16 @@ def _train(
         bar.set_description(f"{config.algorithm} {config.reward}")
         return {f"eval/{name}": value for name, value in summary.items()}
 
-    with tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True) as bar:
-        if not metrics:
-            append_jsonl(folder / "metrics.jsonl", {"step": 0} | evaluate_now(0))
+    with (
+        Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox,
+        tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True) as bar,
+    ):
+        if not read_jsonl(log):
+            append_jsonl(log, {"step": 0} | evaluate_now(0))
         for step in range(done + 1, config.steps + 1):
             problems = problems_of_step(train_problems, config, step)
             started = time.perf_counter()
-            rollout = sample(
-                policy,
-                problems,
-                config.group_size,
-                max_new_tokens=config.max_new_tokens,
-                temperature=config.temperature,
-                seed=_seed(config.seed, "sample", step),
-            )
+            rollout = sample_step(policy, problems, config, step)
             sampled = time.perf_counter()
             outcomes, mask = grade(problems, rollout, sandbox)  # [P, G, T]
             graded = time.perf_counter()
@@ -1109,7 +1050,7 @@ def _train(
             write_jsonl(folder / "rollouts" / f"step_{step:06d}.jsonl", rollout_rows(problems, rollout, outcomes, mask))
             if step == config.steps or (config.eval_every and step % config.eval_every == 0):
                 row |= evaluate_now(step)
-            append_jsonl(folder / "metrics.jsonl", row)
+            append_jsonl(log, row)
             if step == config.steps or step % config.save_every == 0:
                 save_checkpoint(folder, policy, optimizer, step)
             shown = {name: f"{row[name]:.2f}" for name in ("full_pass", "pass_rate", "dead_groups")}
@@ -1168,6 +1109,17 @@ def update(
 
 # Settings that a resumed run may change: they do not change what it computes.
 FREE_ON_RESUME = {"steps", "eval_every", "save_every", "device", "workers", "out", "resume"}
+
+
+def require_same_settings(config: Config, folder: Path) -> None:
+    """Refuse to go on with a run under other settings."""
+    saved = asdict(saved_config(folder))
+    for name, value in asdict(config).items():
+        if name not in FREE_ON_RESUME and value != saved[name]:
+            raise UsageError(
+                f"the run in {folder} was made with {name} {saved[name]!r}, not {value!r}; "
+                f"leave {name} out to resume it, or start a new run"
+            )
 
 
 def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
@@ -1309,15 +1261,14 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
     under every reward and algorithm. The step's other groups matter to reinforce alone: its baseline is the batch's."""
     outcomes, mask = outcomes_of_rows(rows)
     row = rows[index]
+    first = row["completions"].index
     columns: list[tuple[str, str, torch.Tensor]] = []  # reward, heading, values [G]
     for reward_name, reward in REWARDS.items():
         rewards = reward(outcomes, mask)
         columns.append((reward_name, "reward", rewards[index]))
         columns += [(reward_name, name, advantage(rewards)[index]) for name, advantage in ADVANTAGES.items()]
-    samples: dict[tuple[str, str], list[int]] = {}  # identical completions share a line
     marks = ["".join("✓" if passed else "✗" for passed in passes) for passes in row["outcomes"]]
-    for g, completion in enumerate(row["completions"]):
-        samples.setdefault((completion, marks[g]), []).append(g)
+    samples = collections.Counter(row["completions"])  # identical completions share a line
     width = max(len("tests"), len(marks[0]))
     lines = [
         row["prompt"].rstrip(),
@@ -1325,19 +1276,15 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
         " " * (width + 6) + "  ".join(f"{name:^46}" for name in REWARDS),
         f"      {'tests':{width}}" + "".join(f"{name:>{8 if name == 'reward' else 10}}" for _, name, _ in columns),
     ]
-    best_first = sorted(samples.items(), key=lambda item: (-item[0][1].count("✓"), -len(item[1]), item[0]))
-    for (completion, tests), members in best_first:
-        values = [float(values[members[0]]) for _, _, values in columns]
-        cells = "".join(
-            f"{value:8.2f}" if heading == "reward" else f"{value:+10.2f}" if value else f"{'0':>10}"
-            for value, (_, heading, _) in zip(values, columns, strict=True)
-        )
-        failures = collections.Counter(v for v in row["verdicts"][members[0]] if v != "passed")
-        why = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in failures.most_common())
-        lines.append(f"{f'{len(members)}×':>4}  {tests:{width}}{cells}")
+    for completion, count in sorted(samples.items(), key=lambda item: -sum(row["outcomes"][first(item[0])])):
+        g = first(completion)
+        values = [(heading, float(of_group[g])) for _, heading, of_group in columns]
+        cells = [f"{v:8.2f}" if name == "reward" else f"{v:+10.2f}" if v else f"{'0':>10}" for name, v in values]
+        lines.append(f"{f'{count}×':>4}  {marks[g]:{width}}{''.join(cells)}")
         lines += [f"      {line}" for line in (completion.rstrip() or "(nothing)").splitlines()]
-        if why:
-            lines.append(f"      ({why})")
+        failures = collections.Counter(verdict for verdict in row["verdicts"][g] if verdict != "passed")
+        if failures:
+            lines.append(f"      ({', '.join(f'{n} {verdict}' for verdict, n in failures.most_common())})")
     dead = [name for name, reward in REWARDS.items() if is_dead(reward(outcomes, mask)[index]).item()]
     lines += ["", f"No signal for this group under: {', '.join(dead) or 'none of the rewards'}."]
     return "\n".join(lines)
@@ -1401,6 +1348,13 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
     plt.close(figure)
 
 
+def summary_cells(summary: dict[str, float], prefix: str = "") -> list[tuple[str, str]]:
+    """[("pass@1", "0.512 [0.44, 0.58]"), ...] of what summarize_outcomes returned."""
+    names = [name for name in ("pass@1", "pass@8", "pass_rate") if prefix + name in summary]
+    values = [[summary[prefix + name + end] for end in ("", "_low", "_high")] for name in names]
+    return [(name, "{:.3f} [{:.2f}, {:.2f}]".format(*v)) for name, v in zip(names, values, strict=True)]
+
+
 def report(folder: Path) -> str:
     """What a run achieved: held-out results and one problem's sample, before and after, and where things are."""
     rows = [row for row in read_jsonl(folder / "metrics.jsonl") if "eval/pass@1" in row]
@@ -1408,13 +1362,8 @@ def report(folder: Path) -> str:
     before, after = (read_jsonl(folder / "evaluations" / f"step_{row['step']:06d}.jsonl") for row in (first, last))
     counts = f"{len(after)} problems × {len(after[0]['completions'])} samples"
     lines = [f"held out ({counts})        before          after {last['step']} steps   [95 % interval over problems]"]
-    for name in ("pass@1", "pass@8", "pass_rate"):
-        if f"eval/{name}" in last:
-            cells = [
-                f"{row[f'eval/{name}']:.3f} [{row[f'eval/{name}_low']:.2f}, {row[f'eval/{name}_high']:.2f}]"
-                for row in (first, last)
-            ]
-            lines.append(f"  {name:12}" + "".join(f"{cell:>24}" for cell in cells))
+    cells = zip(summary_cells(first, "eval/"), summary_cells(last, "eval/"), strict=True)
+    lines += [f"  {name:12}{a:>24}{b:>24}" for (name, a), (_, b) in cells]
     gains = [sum(map(all, b["outcomes"])) - sum(map(all, a["outcomes"])) for a, b in zip(before, after, strict=True)]
     most = max(range(len(gains)), key=gains.__getitem__)
     lines += ["", before[most]["prompt"].rstrip()]
@@ -1434,26 +1383,29 @@ def report(folder: Path) -> str:
 # 12. Command line
 
 
-def _parse(command: str, argv: list[str], description: str, **extra: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Config's fields as flags (by transformers), and extra arguments. Returns the settings given, and the extras."""
+def _parse(
+    command: str, argv: list[str], description: str, extra: dict[str, dict[str, Any]], settings: bool = True
+) -> tuple[dict[str, Any], argparse.Namespace]:
+    """Extra arguments, and Config's fields as flags (by transformers). Returns the settings given, and the extras."""
     from transformers import HfArgumentParser
 
     def refuse(message: str) -> None:
         raise UsageError(f"{message} (see minirl {command} --help)")
 
-    parser = HfArgumentParser(Config, prog=f"minirl {command}", description=description, allow_abbrev=False)
+    parser = HfArgumentParser(
+        Config if settings else [], prog=f"minirl {command}", description=description, allow_abbrev=False
+    )
     for name, options in extra.items():
         parser.add_argument(name, **options)
     parser.error = refuse
-    given = argparse.Namespace(**{setting.name: None for setting in fields(Config)})  # no default of Config is None
-    arguments = vars(parser.parse_args(argv, given))
-    names = {setting.name for setting in fields(Config)}
-    settings = {name: value for name, value in arguments.items() if name in names and value is not None}
-    return settings, argparse.Namespace(**{name: value for name, value in arguments.items() if name not in names})
+    names = {setting.name for setting in fields(Config)} if settings else set()
+    given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(names))))  # None: not given
+    chosen = {name: given.pop(name) for name in names}
+    return {name: value for name, value in chosen.items() if value is not None}, argparse.Namespace(**given)
 
 
 def train_command(argv: list[str]) -> None:
-    settings, _ = _parse("train", argv, "Train a policy; without arguments, the toy. Also: minirl eval, inspect, plot.")
+    settings, _ = _parse("train", argv, "Train a policy; by default the toy. Also: minirl eval, inspect, plot.", {})
     if "resume" in settings:
         saved = asdict(saved_config(Path(settings["resume"])))
         settings = saved | settings
@@ -1462,7 +1414,8 @@ def train_command(argv: list[str]) -> None:
 
 
 def eval_command(argv: list[str]) -> None:
-    settings, _ = _parse("eval", argv, "Measure pass@k of --model on --problems; --out FILE.jsonl keeps the samples.")
+    description = "Measure pass@k of --model on --problems; --out FILE.jsonl keeps the samples."
+    settings, _ = _parse("eval", argv, description, {})
     config = Config(**settings)
     if config.out and Path(config.out).exists():
         raise UsageError(f"the file {config.out} exists already; choose another --out")
@@ -1473,9 +1426,7 @@ def eval_command(argv: list[str]) -> None:
         file = Path(config.out) if config.out else None
         summary = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
     print(f"{config.model} on {len(problems)} problems × {config.eval_samples} samples   [95 % interval over problems]")
-    for name in ("pass@1", "pass@8", "pass_rate"):
-        if name in summary:
-            print(f"  {name:10} {summary[name]:.3f} [{summary[f'{name}_low']:.3f}, {summary[f'{name}_high']:.3f}]")
+    print("\n".join(f"  {name:10} {cell}" for name, cell in summary_cells(summary)))
 
 
 def inspect_command(argv: list[str]) -> None:
@@ -1483,8 +1434,8 @@ def inspect_command(argv: list[str]) -> None:
         "inspect",
         argv,
         "Put one group of samples under the microscope: of a run, or drawn now from --model.",
-        run={"nargs": "?", "help": "run folder; none: draw samples now"},
-        **{
+        {
+            "run": {"nargs": "?", "help": "run folder; none: draw samples now"},
             "--step": {"type": int, "help": "training step of the run; default: its last"},
             "--task-id": {"help": "default: the step's most instructive group"},
         },
@@ -1505,14 +1456,7 @@ def inspect_command(argv: list[str]) -> None:
             problems = [problem for problem in problems if problem.task_id == extra.task_id] or problems
         problems = problems_of_step(problems, config, 1)
         policy = load_policy(config.model, config.toy_noise, config.device)
-        rollout = sample(
-            policy,
-            problems,
-            config.group_size,
-            max_new_tokens=config.max_new_tokens,
-            temperature=config.temperature,
-            seed=_seed(config.seed, "sample", 1),
-        )
+        rollout = sample_step(policy, problems, config, 1)
         with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
             rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))
         where = f"{config.model}, drawn now, {len(rows)} groups"
@@ -1524,12 +1468,13 @@ def inspect_command(argv: list[str]) -> None:
 
 
 def plot_command(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser("minirl plot", description="Draw the curves of runs; seeds are averaged.")
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders")
-    parser.add_argument("--out", type=Path, default=Path("runs.png"), help="file to write (png, svg, pdf)")
-    arguments = parser.parse_args(argv)
-    plot_runs(arguments.runs, arguments.out)
-    print(arguments.out)
+    arguments = {
+        "runs": {"nargs": "+", "type": Path, "help": "run folders"},
+        "--out": {"type": Path, "default": Path("runs.png"), "help": "file to write (png, svg, pdf)"},
+    }
+    _, given = _parse("plot", argv, "Draw the curves of runs; seeds are averaged.", arguments, settings=False)
+    plot_runs(given.runs, given.out)
+    print(given.out)
 
 
 COMMANDS = {"train": train_command, "eval": eval_command, "inspect": inspect_command, "plot": plot_command}

@@ -30,6 +30,7 @@ can be special-cased, which no sandbox prevents: use enough tests. On macOS, tim
 """
 
 import functools
+import itertools
 import json
 import os
 import resource
@@ -64,8 +65,9 @@ class TooLarge(ValueError):
     """A value that is too large or too deep to send."""
 
 
-def encode(value):
+def encode(value, max_nodes=float("inf")):
     """A value as JSON-ready data; what is not plain data becomes {"opaque": type name}, which equals nothing.
+    Raises TooLarge beyond MAX_DEPTH levels or max_nodes values.
 
     >>> encode((1, {2: "a"}))
     {'tuple': [1, {'dict': [[2, 'a']]}]}
@@ -75,8 +77,8 @@ def encode(value):
     def visit(value, depth):
         nonlocal nodes
         nodes += 1
-        if depth > MAX_DEPTH or nodes > MAX_NODES:
-            raise TooLarge(f"deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_NODES} values")
+        if depth > MAX_DEPTH or nodes > max_nodes:
+            raise TooLarge(f"deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {max_nodes} values")
         kind = type(value)  # the real type: __class__ can lie
         if value is None or kind is bool or kind is str:
             return value
@@ -159,6 +161,7 @@ FRAME = struct.Struct(">cI")  # a frame is its kind and the length of the text t
 LOADED, RETURNED, RAISED, OUT_OF_MEMORY, TOO_LARGE, BAD_SYNTAX = b"L", b"R", b"E", b"M", b"T", b"S"
 RESULT = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the pipe for frames
 OPEN_FILES, FILE_BYTES = 64, 1 << 24
+SETUP_FAILED = 97  # exit code of a runner that could not be confined
 
 
 def run_untrusted(job, tests):
@@ -189,7 +192,7 @@ def attempt(kind, function, *args):
     text, returned = "", False
     try:
         value = function(*args)
-        text, returned = json.dumps(encode(value)) if kind == RETURNED else "", True
+        text, returned = json.dumps(encode(value, MAX_NODES)) if kind == RETURNED else "", True
     except TooLarge as error:
         kind, text = TOO_LARGE, f"the returned value is too large: {error}"
     except MemoryError:
@@ -318,6 +321,9 @@ class Runner:
                     leave_root(settings["uid"])
                 if settings["layers"]["dies_with_parent"]:
                     die_with_parent()
+            except BaseException:
+                os._exit(SETUP_FAILED)
+            try:
                 run_untrusted(job, tests)
             finally:
                 os._exit(0)
@@ -370,11 +376,13 @@ class Runner:
 
     def why_it_died(self):
         code = self.close()
+        if code == SETUP_FAILED:
+            raise OSError("a runner could not be set up")
         if code == 0 and self.output is not None:
             return LOADED, ""  # os._exit(0) is a way to end a program that prints
         if code == -signal.SIGXCPU:
             return "timeout", "out of CPU time"
-        died = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit with code {code}"
+        died = f"killed by signal {-code}" if code < 0 else f"exit with code {code}"
         return "runtime_error", f"{died} before the test was over"
 
     def close(self):
@@ -392,7 +400,8 @@ class Runner:
         return self.exit_code
 
 
-VERDICT_OF_FRAME = {
+WHAT_OF_FRAME = {
+    RETURNED: "returned",
     RAISED: "runtime_error",
     OUT_OF_MEMORY: "memory_limit",
     TOO_LARGE: "output_limit",
@@ -404,33 +413,40 @@ def run_job(job, settings):
     """Run a program's tests. Returns for each [what, text, CPU seconds]; what is "returned" (text: a value),
     "printed" (text: standard output) or the name of a verdict (text: its reason)."""
     tests, records = job["tests"], []
+    room = MAX_REPLY_BYTES
+
+    def record(kind, text, seconds):
+        nonlocal room
+        what = kind if isinstance(kind, str) else WHAT_OF_FRAME.get(kind, "runtime_error")  # a frame can be forged
+        room -= len(text)
+        if room < 0:
+            what, text = "output_limit", f"all tests together returned more than {MAX_REPLY_BYTES} bytes"
+        records.append([what, text, seconds])
+
     while len(records) < len(tests):
-        if sum(record[0] == "timeout" for record in records) >= settings["max_timeouts"]:
-            records.append(["skipped", "too many tests before it timed out", 0.0])
+        if [what for what, _, _ in records].count("timeout") >= settings["max_timeouts"]:
+            record("skipped", "too many tests before it timed out", 0.0)
             continue
         group = [tests[len(records)]]  # the tests that share a runner
         if "stdin" not in group[0] and not settings["isolate"]:
-            group = [test for test in tests[len(records) :] if "stdin" not in test]
+            group = list(itertools.takewhile(lambda test: "stdin" not in test, tests[len(records) :]))
         runner = Runner(job, group, settings)
         kind, text, seconds = runner.frame()
-        if "stdin" in group[0]:
+        if kind == LOADED and "stdin" in group[0]:
             runner.close()
-            if kind == LOADED and len(runner.printed) > MAX_VALUE_BYTES:
+            kind, text = "printed", runner.printed.decode("utf-8", "replace")
+            if len(runner.printed) > MAX_VALUE_BYTES:
                 kind, text = "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes"
-            if kind == LOADED:
-                kind, text = "printed", runner.printed.decode("utf-8", "replace")
-            records.append([VERDICT_OF_FRAME.get(kind, kind), text, seconds])
-        elif kind != LOADED:  # it would fail to load again
-            records += [[VERDICT_OF_FRAME.get(kind, kind), text, seconds]] * len(group)
-        else:
+            record(kind, text, seconds)
+        elif kind == LOADED:
             for _ in group:
                 kind, text, seconds = runner.frame()
-                what = "returned" if kind == RETURNED else VERDICT_OF_FRAME.get(kind, kind)
-                if sum(len(record[1]) for record in records) + len(text) > MAX_REPLY_BYTES:
-                    what, text = "output_limit", f"all tests together returned more than {MAX_REPLY_BYTES} bytes"
-                records.append([what, text, seconds])
-                if isinstance(kind, str):  # this runner is over; another goes on with the next test
+                record(kind, text, seconds)
+                if isinstance(kind, str):  # this runner is over; another one goes on with the next test
                     break
+        else:
+            for _ in group:  # it would fail to load again
+                record(RAISED if kind == RETURNED else kind, text, seconds)
         runner.close()
     return records
 
@@ -438,7 +454,8 @@ def run_job(job, settings):
 def empty_folder(path):
     """Delete all that a program left in its scratch folder. Nested folders are moved up first: a path could be longer
     than the system allows, and the walk deeper than Python's stack."""
-    for number in range(10**9):
+    os.chmod(path, 0o700)
+    for number in itertools.count():
         entries = list(os.scandir(path))
         if not entries:
             return

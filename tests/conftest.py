@@ -5,6 +5,8 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
 
+HASTY = 100  # warm-start steps of the toy's base model in tests
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_our_own(tmp_path_factory):
@@ -17,11 +19,11 @@ def cache_of_our_own(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def toy(cache_of_our_own):
-    """The toy's base model after a tenth of its warm start, cached for the whole session: good enough to train on."""
+    """minirl with a toy base model after a third of its warm start, cached for the session: good enough to train on."""
     import minirl
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(minirl, "WARM_STEPS", 40)
+    patch.setattr(minirl, "WARM_STEPS", HASTY)
     minirl.load_policy("toy")
     yield minirl
     patch.undo()

@@ -129,6 +129,16 @@ def test_standard_input_and_output(sandbox):
     assert verdicts(sandbox, "print(len(input().split()))", StdIO(big, "200000")) == ["passed"]
 
 
+def test_kinds_of_tests_may_be_mixed(sandbox):
+    source = "def f(x): return x\nif __name__ == '__main__': print(f(input()))"
+    tests = [Call((1,), 1), StdIO("a", "a"), Call((2,), 1), Check("assert f(3) == 3"), StdIO("b", "a")]
+    assert run(sandbox, source, *tests).passed == (True, True, False, True, False)
+
+
+def test_large_inputs_are_no_problem(sandbox):
+    assert verdicts(sandbox, "def f(xs): return sum(xs)", Call((list(range(500_000)),), 124999750000)) == ["passed"]
+
+
 def test_plain_values_arrive_as_they_are(sandbox):
     values = [None, True, 1, -(2**80), 1.5, float("inf"), "é\ud800", b"\x00\xff", (1, [2, {"a": (3,)}]), {1, 2}, {}]
     values += [{(1, 2): {"x"}}, frozenset({1}), 1 + 2j, [], ()]
@@ -223,13 +233,18 @@ def test_a_function_named_like_a_builtin_is_still_tested(sandbox):
         "import gc\ndef f(x): return max([v for d in gc.get_objects() if isinstance(d, dict) for v in d.values()"
         " if type(v) is int and v > 2**60] or [0])",
         "import os\nos.dup2(3, 1)\nprint('passed')\ndef f(x): return 1",
+        "import os\nos.write(3, b'R\\0\\0\\0\\4true')\ndef f(x): return 1",
+        "import os\ndef f(x): os.write(3, b'\\xff\\0\\0\\0\\4true'); os._exit(0)",
+        "import os\ndef f(x): os.write(3, b'L\\0\\0\\0\\0'); os.kill(os.getpid(), 40)",
+        "import os\ndef f(x): os.write(3, b'R\\xff\\xff\\xff\\xff'); os._exit(0)",
+        "import os\nos.chmod('.', 0)\nos.close(3)\ndef f(x): return 1",
         "import json, os\nos.write(3, b'L\\0\\0\\0\\0' + b'R\\0\\0\\0\\4true' * 100)\nos._exit(0)",
     ],
 )
 def test_forgeries_do_not_pass(sandbox, source):
     secret = random.getrandbits(80)
     result = run(sandbox, source, Call((1,), secret), Check(f"assert f(1) == {secret}"), Call((2,), [secret]))
-    assert not any(result.passed), result
+    assert not any(result.passed) and Verdict.sandbox_error not in result.verdicts, result
     assert verdicts(sandbox, "def f(x): return x", Call((1,), 1)) == ["passed"]  # the pool is well
 
 
@@ -240,11 +255,9 @@ def test_programs_see_no_environment_no_files_and_no_trace_of_each_other(sandbox
         def f(x):
             listing = os.listdir(".")
             os.makedirs("a/b/c"); open("a/b/c/file", "w").write("x"); os.symlink("/etc", "link")
-            deep = "."
-            os.chmod("a/b", 0)
-            return ["secret" in str(os.environ), listing, sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:5]]
+            os.chmod("a/b", 0); os.chmod(".", 0)
+            return ["secret" in str(os.environ), listing]
     """
-    source = source.replace(', sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:5]', "")
     with Sandbox(workers=1) as pool, Sandbox(workers=1) as fresh:
         for _ in range(2):
             assert run(pool, source, Call((0,), [False, []])).passed == (True,)

@@ -52,16 +52,21 @@ def test_noise_is_the_share_of_wrong_programs():
     assert any(text in ("    return 0\n", "    return []\n") for text in texts)  # lazy
 
 
-def test_the_base_model_is_cached_and_a_damaged_or_changed_one_is_not_used(toy, monkeypatch, capsys):
+def test_the_base_model_is_cached_and_a_damaged_or_changed_one_is_not_used(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(minirl, "WARM_STEPS", 11)
+
     def load(notice=""):
         model = load_policy("toy").model
         errors = capsys.readouterr().err
         assert notice in errors
-        return model.state_dict(), "warm-starting" in errors
+        weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}  # a loaded file is mapped
+        return weights, "warm-starting" in errors
 
+    assert load()[1]
     weights, made = load()
     assert not made
-    (folder,) = (f for f in toy.cache_folder().iterdir() if f.name.startswith("toy-0.45-"))
+    (folder,) = minirl.cache_folder().iterdir()
     original = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(original[:-8] + bytes(8))
     again, made = load("damaged")
@@ -71,9 +76,9 @@ def test_the_base_model_is_cached_and_a_damaged_or_changed_one_is_not_used(toy, 
         (folder / name).unlink()
         assert load("damaged")[1]
     assert not load()[1]
-    monkeypatch.setattr(toy, "WARM_LR", 1e-3)
-    monkeypatch.setattr(toy, "WARM_STEPS", 2)
+    monkeypatch.setattr(minirl, "WARM_LR", 1e-3)
     assert load()[1]  # a changed recipe
+    assert len(list(minirl.cache_folder().iterdir())) == 2
 
 
 def test_an_unwritable_cache_is_a_notice_not_an_error(toy, monkeypatch, tmp_path, capsys):
