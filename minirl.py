@@ -20,9 +20,10 @@ The data flows from top to bottom, and so does this file:
      7  ADVANTAGES         rewards -> advantages: grpo, rloo, dr_grpo, reinforce
      8  policy_loss        the clipped policy gradient, its normalisation, the KL penalty
      9  evaluate           unbiased pass@k on held-out problems
-    10  train              the loop, its log, its checkpoints, exact resume
-    11  inspect, plot      diagnostics
-    12  main               the command line
+    10  Config, train      the loop: sample -> grade -> reward -> advantage -> update
+    11  run folder         config, metrics, rollouts, checkpoints; exact resume
+    12  inspect, plot      diagnostics
+    13  main               the command line
 
 Shapes are written in this order: P problems, G samples a group, T tests, L completion tokens, V vocabulary; N = P * G.
 
@@ -341,7 +342,7 @@ class Policy:
         return self.model.device
 
 
-def load_policy(name: str, toy_noise: float = 0.45, device: str = "cpu") -> Policy:
+def load_policy(name: str, toy_noise: float = 0.47, device: str = "cpu") -> Policy:
     """Load a policy: "toy", a directory written by save_pretrained, a run folder, or a model id of a hub.
 
     toy_noise   how careless the toy's base model learnt to be; a higher noise is a weaker base
@@ -894,7 +895,7 @@ class Config:
     """The settings of a run. Every field is a flag of the command line: group_size is --group-size."""
 
     model: str = _setting("toy", "toy, a directory, a run folder or a model id of the Hugging Face hub")
-    toy_noise: float = _setting(0.45, "carelessness of the toy's base model: 0.3 strong, 0.5 middling, 0.65 very weak")
+    toy_noise: float = _setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.5 middling, 0.65 very weak")
     problems: str = _setting("toy", "toy, or a JSONL file of problems")
     held_out: str = _setting("", "JSONL file to evaluate on; empty: the toy's test split, or a tenth of the problems")
     families: list[str] = _setting(list(FAMILIES), "families of toy problems")
@@ -918,7 +919,7 @@ class Config:
     batch_rows: int = _setting(256, "most samples drawn at once")
     eval_every: int = _setting(50, "steps between evaluations on held-out problems; 0: before and after only")
     eval_size: int = _setting(100, "held-out problems to evaluate on, at most")
-    eval_samples: int = _setting(16, "samples of each held-out problem", "--samples")
+    eval_samples: int = _setting(8, "samples of each held-out problem", "--samples")
     save_every: int = _setting(10, "steps between checkpoints")
     seed: int = _setting(0, "seed of everything random")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1, ...")
@@ -999,6 +1000,8 @@ def train(config: Config) -> Path:
     reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
+    if done > config.steps:
+        raise UsageError(f"the run in {folder} has done {done} steps already; choose more --steps than {config.steps}")
     _encode_prompts(policy, [*train_problems, *held_out], config.max_new_tokens)  # refuses what is too long
     folder = folder or new_run_folder(config)
     write_text(folder / "config.json", json.dumps(asdict(config) | {"resume": "", "out": str(folder)}, indent=2))
@@ -1106,6 +1109,9 @@ def update(
         optimizer.step()
     return stats
 
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 11. Run folder: what is written, whole or not at all, and how a run is resumed
 
 # Settings that a resumed run may change: they do not change what it computes.
 FREE_ON_RESUME = {"steps", "eval_every", "save_every", "device", "workers", "out", "resume"}
@@ -1253,7 +1259,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 11. Diagnostics: one group under the microscope, and the curves of runs
+# 12. Diagnostics: one group under the microscope, and the curves of runs
 
 
 def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
@@ -1380,7 +1386,7 @@ def report(folder: Path) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 12. Command line
+# 13. Command line
 
 
 def _parse(

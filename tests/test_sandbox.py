@@ -202,12 +202,13 @@ def test_checks_are_judged_as_python_would(sandbox):
         "assert undefined(3) == 3": None,
         "assert isinstance(f(1), list)": True,
         "assert 2 < f(1)[1] + 1 < 4": True,
+        "assert f(1)[0] == abs.__call__(-1)": True,
     }
     result = run(sandbox, source, *map(Check, cases))
     outcomes = [None if v == "runtime_error" else v == "passed" for v in result.verdicts]
     assert dict(zip(cases, outcomes, strict=True)) == cases
     inside = [code for code, detail in zip(cases, result.details, strict=True) if "inside" in detail]
-    assert inside == ["assert all(f(x)[1] == 2 * x for x in range(3))"]
+    assert inside == ["assert all(f(x)[1] == 2 * x for x in range(3))", "assert f(1)[0] == abs.__call__(-1)"]
 
 
 def test_a_function_named_like_a_builtin_is_still_tested(sandbox):
@@ -466,3 +467,9 @@ def test_the_command_line_runs_one_program_and_tests_itself(tmp_path):
     assert missing.returncode == 2 and "Traceback" not in missing.stderr and missing.stderr.count("\n") == 1
     alone = subprocess.run(command, capture_output=True, text=True)
     assert alone.returncode == 0 and "FAIL" not in alone.stdout and "programs of 10 tests a second" in alone.stdout
+
+
+def test_on_windows_one_sentence_points_to_wsl():
+    code = "import sys; sys.platform = 'win32'; import sandbox"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "WSL" in done.stderr and done.stderr.count("\n") == 1

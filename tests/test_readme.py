@@ -1,0 +1,66 @@
+"""The README stays true: its map of the code, its commands, its flags and its tables."""
+
+import json
+import re
+from pathlib import Path
+
+import minirl
+from minirl import COMMANDS, REWARDS, Config, load_problems
+
+ROOT = Path(minirl.__file__).parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def map_of(name):
+    """A table row for every section bar of a file: its lines, its title."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    starts = [(i, line) for i, line in enumerate(lines, 1) if re.match(r"# \d+\. ", line)]
+    ends = [start - 2 for start, _ in starts[1:]] + [len(lines)]
+    rows = []
+    for (start, line), end in zip(starts, ends, strict=True):
+        title = line.split(". ", 1)[1].split(":")[0].split(". ")[0]
+        rows.append(f"| [{start}-{end}]({name}#L{start}-L{end}) | {title} |")
+    return rows
+
+
+def test_the_map_of_the_code_is_true():
+    for name in ("minirl.py", "sandbox.py"):
+        rows = map_of(name)
+        assert [row for row in rows if row not in README] == [], "the map should be:\n" + "\n".join(rows)
+
+
+def test_commands_and_flags_of_the_readme_exist():
+    for command in re.findall(r"^minirl (\w+)", README, re.MULTILINE):
+        assert command in COMMANDS
+    flags = set(re.findall(r"--([a-z][a-z-]+)", README))
+    aliases = {alias for f in Config.__dataclass_fields__.values() for alias in f.metadata["aliases"]}
+    known = {name.replace("_", "-") for name in Config.__dataclass_fields__} | {alias[2:] for alias in aliases}
+    assert flags - known - {"help"} == set()
+
+
+def test_the_problem_file_of_the_readme_loads(tmp_path):
+    example = re.search(r"```json\n(.*?)```", README, re.DOTALL)[1]
+    (tmp_path / "p.jsonl").write_text(example)
+    assert [len(p.tests) for p in load_problems(tmp_path / "p.jsonl")] == [2, 1]
+
+
+def test_the_reward_of_the_readme_is_a_reward():
+    code = re.search(r"```python\n(def squared.*?)```", README, re.DOTALL)[1]
+    namespace = {"pass_rate": REWARDS["pass_rate"]}
+    exec(code, namespace)
+    outcomes = minirl.torch.tensor([[[True, False], [True, True]]])
+    assert namespace["squared"](outcomes, outcomes | True).tolist() == [[0.25, 1.0]]
+
+
+def test_links_to_files_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_results_table_is_that_of_the_committed_results():
+    results = json.loads((ROOT / "tutorials" / "results" / "first_result.json").read_text())
+    for row in results:
+        cells = [f"{row['before']['pass@1']:.2f}"]
+        cells += [f"{row['after'][name]:.2f}" for name in ("pass@1", "pass@8", "pass_rate")]
+        line = f"| {row['algorithm']} | {row['reward']} | {row['seed']} | " + " | ".join(cells) + " |"
+        assert line in README, line
