@@ -109,7 +109,7 @@ def load_problems(path: str | os.PathLike) -> list[Problem]:
     Raises UsageError naming the file, the line and the field for anything that is missing or malformed.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the problem file {path}: {error}") from None
     problems, seen = [], {}
@@ -352,15 +352,21 @@ def load_policy(name: str, toy_noise: float = 0.47, device: str = "cpu") -> Poli
     if name == "toy":
         model, tokenizer = _toy_base(toy_noise)
     else:
+        from huggingface_hub import model_info
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        folder = find_checkpoint(Path(name)) or name
+        folder, from_hub = find_checkpoint(Path(name)) or name, ""
+        if not Path(name).exists():
+            try:
+                model_info(name, timeout=10.0)  # asks once; loading would try for a minute
+            except Exception as error:
+                from_hub = f"there is no such folder, and no answer from the hub ({_first_line(error)})"
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        except Exception as error:  # transformers raises many kinds; the user needs its first sentence
-            reason = str(error).strip().split("\n")[0]
-            raise UsageError(f"cannot load the model {name!r}: {reason}") from None
+            local = {"local_files_only": bool(from_hub)}  # it may have been downloaded before
+            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **local)
+        except Exception as error:  # transformers raises many kinds
+            raise UsageError(f"cannot load the model {name!r}: {from_hub or _first_line(error)}") from None
     return make_policy(model.to(device), tokenizer)
 
 
@@ -377,13 +383,17 @@ def make_policy(model: Any, tokenizer: Any) -> Policy:
     return Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context)
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
+
+
 def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"cannot use the device {name!r} here: {str(error).split(chr(10))[0]}") from None
+        raise UsageError(f"cannot use the device {name!r} here: {_first_line(error)}") from None
     return name
 
 
@@ -697,6 +707,8 @@ def is_dead(rewards: torch.Tensor) -> torch.Tensor:
 def _centered(rewards: torch.Tensor) -> torch.Tensor:
     """R - mean(R), and exactly 0 in dead groups: the mean of eight times 0.7 is not 0.7 in floating point, and a
     division by the standard deviation would blow that difference up to full size."""
+    if rewards.shape[-1] < 2:
+        raise UsageError(f"a sample is judged against others: it takes at least 2, got {rewards.shape[-1]}")
     return torch.where(is_dead(rewards), 0.0, rewards - rewards.mean(-1, keepdim=True))
 
 
@@ -1326,7 +1338,7 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
     panels = (
         ("eval/pass@1", "held-out pass@1"),
         ("eval/pass_rate", "held-out pass rate"),
-        ("dead_groups", "dead groups while training"),
+        ("dead_groups", "dead groups in training"),
     )
     figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.4), sharex=True, layout="constrained")
     for members in runs.values():
@@ -1340,6 +1352,7 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
                 kernel = np.ones(10) / 10
                 values = np.array([np.convolve(row, kernel, mode="valid") for row in values])
                 steps = steps[9:]
+                title += " (mean of 10 steps)"
             label = f"{config.algorithm} {config.reward} ({len(members)} seed{'s' * (len(members) > 1)})"
             axis.plot(steps, values.mean(0), label=label, marker="o" if len(steps) < 20 else None, **style)
             axis.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
@@ -1398,9 +1411,8 @@ def _parse(
     def refuse(message: str) -> None:
         raise UsageError(f"{message} (see minirl {command} --help)")
 
-    parser = HfArgumentParser(
-        Config if settings else [], prog=f"minirl {command}", description=description, allow_abbrev=False
-    )
+    parser = HfArgumentParser(Config if settings else [], description=description, allow_abbrev=False)
+    parser.usage = " ".join(["minirl", command, *(name for name in extra if name[0] != "-"), "[settings]"])
     for name, options in extra.items():
         parser.add_argument(name, **options)
     parser.error = refuse

@@ -94,6 +94,12 @@ def test_dead_groups_get_exactly_zero(name):
     assert is_dead(rewards).all()
 
 
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_a_sample_alone_is_refused(name):
+    with pytest.raises(UsageError, match="at least 2, got 1"):
+        ADVANTAGES[name](torch.ones(1, 1))
+
+
 def test_token_weights_by_hand():
     mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0]], dtype=torch.bool)
     assert torch.allclose(token_weights(mask, "token", 8), mask / 4)
@@ -169,7 +175,7 @@ def test_hidden_positions_never_matter_even_when_they_are_not_finite():
     logprobs, old, advantages, mask = loss_inputs()
     weights = token_weights(mask, "sequence", 8)
     clean, _ = policy_loss(logprobs, old, advantages, weights, 0.2, old, 0.1)
-    dirty = torch.where(mask, logprobs, float("-inf")).detach().requires_grad_()
+    dirty = torch.where(mask, logprobs, float("nan")).detach().requires_grad_()
     loss, _ = policy_loss(dirty, old, advantages, weights, 0.2, old, 0.1)
     loss.backward()
     assert loss.item() == pytest.approx(clean.item()) and torch.isfinite(dirty.grad).all()
