@@ -721,7 +721,7 @@ def grpo(rewards: torch.Tensor) -> torch.Tensor:
 
 
 def rloo(rewards: torch.Tensor) -> torch.Tensor:
-    """RLOO (Ahmadian et al. 2024, arXiv 2402.14740, eq. 7): minus the mean of the group's others. [P, G] -> [P, G].
+    """RLOO (Ahmadian et al. 2024, arXiv 2402.14740): minus the mean of the others, leave-one-out. [P, G] -> [P, G].
 
     A_i = R_i - mean of R_j, j != i = G / (G - 1) (R_i - mean(R)).  Rewards 1 0 0 0 give 1 -1/3 -1/3 -1/3.
     """
@@ -785,7 +785,7 @@ NORMALISATION = {"grpo": "sequence", "rloo": "constant", "dr_grpo": "constant", 
 def token_weights(mask: torch.Tensor, normalisation: str, max_new_tokens: int) -> torch.Tensor:
     """The weight of every token in the loss: [N, L] -> [N, L]. N samples, |o_i| tokens in the i-th.
 
-    token     1 / sum_i |o_i|         every token the same (DAPO, arXiv 2503.14476, eq. 8)
+    token     1 / sum_i |o_i|         every token the same (DAPO, arXiv 2503.14476, section 3.3)
     sequence  1 / (N |o_i|)           every sample the same: tokens of long samples count less (GRPO, eq. 3)
     constant  1 / (N max_new_tokens)  no length bias (Dr. GRPO, section 3.2; the policy gradient theorem up to a factor)
 
@@ -907,7 +907,7 @@ class Config:
     """The settings of a run. Every field is a flag of the command line: group_size is --group-size."""
 
     model: str = _setting("toy", "toy, a directory, a run folder or a model id of the Hugging Face hub")
-    toy_noise: float = _setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.5 middling, 0.65 very weak")
+    toy_noise: float = _setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.47 middling, 0.65 very weak")
     problems: str = _setting("toy", "toy, or a JSONL file of problems")
     held_out: str = _setting("", "JSONL file to evaluate on; empty: the toy's test split, or a tenth of the problems")
     families: list[str] = _setting(list(FAMILIES), "families of toy problems")
@@ -1379,10 +1379,11 @@ def report(folder: Path) -> str:
     rows = [row for row in read_jsonl(folder / "metrics.jsonl") if "eval/pass@1" in row]
     first, last = rows[0], rows[-1]
     before, after = (read_jsonl(folder / "evaluations" / f"step_{row['step']:06d}.jsonl") for row in (first, last))
-    counts = f"{len(after)} problems × {len(after[0]['completions'])} samples"
-    lines = [f"held out ({counts})        before          after {last['step']} steps   [95 % interval over problems]"]
+    lines = [f"  {'held out':12}{'before':>24}{'after ' + str(last['step']) + ' steps':>24}"]
     cells = zip(summary_cells(first, "eval/"), summary_cells(last, "eval/"), strict=True)
     lines += [f"  {name:12}{a:>24}{b:>24}" for (name, a), (_, b) in cells]
+    counts = f"{len(after)} problems, {len(after[0]['completions'])} samples each"
+    lines.append(f"  ({counts}; in brackets: 95 % interval over problems)")
     gains = [sum(map(all, b["outcomes"])) - sum(map(all, a["outcomes"])) for a, b in zip(before, after, strict=True)]
     most = max(range(len(gains)), key=gains.__getitem__)
     lines += ["", before[most]["prompt"].rstrip()]

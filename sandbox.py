@@ -238,7 +238,7 @@ def limit_resources(settings, tests):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 3. Layers that need the Linux kernel; each returns whether it is on
+# 3. Layers that need the Linux kernel: each function returns whether its layer is on
 
 
 @functools.cache
@@ -672,7 +672,7 @@ class SandboxError(RuntimeError):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 7. Comparison, led by the expected value, which is trusted; the actual one is decoded data
+# 7. Comparison, led by the expected value, which is trusted: the actual one is decoded data
 
 
 def equal(expected: Any, actual: Any) -> bool:
@@ -840,6 +840,7 @@ class Worker:
         self.start()
 
     def start(self) -> None:
+        self.layers: dict[str, bool] | None = None  # what the zygote says once it is ready
         self.process = subprocess.Popen(
             [sys.executable, *"-s -S -P -B -X utf8".split(), __file__, "--zygote", json.dumps(self.settings)],
             stdin=subprocess.PIPE,
@@ -850,8 +851,22 @@ class Worker:
             start_new_session=True,  # Ctrl-C in the terminal is for the trainer alone
         )
 
-    def ask(self, data: Any | None, patience: float) -> Any:
-        """Send a job (None: nothing), wait for the reply, `patience` seconds at most."""
+    def ready(self) -> dict[str, bool]:
+        """Wait for the zygote; returns the layers of isolation that it has found."""
+        if self.layers is None:
+            self.layers = self.receive(patience=60.0)
+        return self.layers
+
+    def ask(self, job: dict[str, Any], patience: float) -> Any:
+        """Send a job, wait for the reply, `patience` seconds at most."""
+        self.ready()
+        try:
+            write_all(self.process.stdin.fileno(), message(job))
+        except OSError as error:
+            raise WorkerDied(str(error)) from None
+        return self.receive(patience)
+
+    def receive(self, patience: float) -> Any:
         deadline = time.monotonic() + patience
         poll = select.poll()
         poll.register(self.process.stdout, select.POLLIN)
@@ -862,8 +877,6 @@ class Worker:
             return os.read(self.process.stdout.fileno(), size)
 
         try:
-            if data is not None:
-                write_all(self.process.stdin.fileno(), message(data))
             return read_message(read)
         except (OSError, EOFError, ValueError) as error:
             raise WorkerDied(str(error)) from None
@@ -917,7 +930,7 @@ class Sandbox:
         self._folder, self._lock = make_scratch()
         try:
             self._workers = [Worker(self.settings, self._folder / str(i)) for i in range(workers)]
-            self._layers = [worker.ask(None, patience=60.0) for worker in self._workers][0]
+            self._layers = [worker.ready() for worker in self._workers][0]
             missing = [name for name in require if not self.layers.get(name)]
             if missing:
                 raise SandboxError(f"not isolated by {', '.join(missing)} on this machine; active: {self.layers}")
@@ -961,7 +974,7 @@ class Sandbox:
         if not judges:
             return Result((), (), ())
         wall = 4 * self.settings["cpu_seconds"] + 2  # of one test, and of loading
-        worker = self._idle.get()
+        worker, reason = self._idle.get(), ""
         try:
             for _ in range(2):  # an infrastructure failure gets one retry
                 try:
@@ -972,7 +985,6 @@ class Sandbox:
                     reason = f"the worker died twice: {error}"
                     worker.stop()
                     worker.start()
-                    worker.ask(None, patience=60.0)
         finally:
             self._idle.put(worker)
         n = len(judges)

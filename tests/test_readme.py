@@ -18,7 +18,7 @@ def map_of(name):
     ends = [start - 2 for start, _ in starts[1:]] + [len(lines)]
     rows = []
     for (start, line), end in zip(starts, ends, strict=True):
-        title = line.split(". ", 1)[1].split(":")[0].split(". ")[0]
+        title = line.split(". ", 1)[1].split(". ")[0]
         rows.append(f"| [{start}-{end}]({name}#L{start}-L{end}) | {title} |")
     return rows
 

@@ -462,7 +462,7 @@ def test_own_problems_and_own_model(toy, capsys, monkeypatch, tmp_path, tokenize
     tokenizer.save_pretrained("model")
     flags = ["--model", "model", "--problems", "p.jsonl", "--steps", 1, "--workers", 1, "--max-new-tokens", 8]
     code, out, err = run_main(capsys, *flags)
-    assert code == 0 and "1 problems × 8 samples" in out, err
+    assert code == 0 and "1 problems, 8 samples each" in out, err
     code, out, _ = run_main(capsys, "eval", *flags)
     assert code == 0 and "5 problems" in out
 

@@ -31,6 +31,7 @@ def main(folder: Path) -> None:
             result[when] = {k.removeprefix("eval/"): round(v, 4) for k, v in row.items() if k.startswith("eval/")}
         results.append(result)
     file = Path(__file__).parents[2] / "tutorials" / "results" / "first_result.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
     for result in results:
         after = result["after"]
