@@ -568,8 +568,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -925,7 +926,7 @@ class Sandbox:
             "max_timeouts": max_timeouts,
         }
         self._closed = False
-        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Program, Future[Result]]] = queue.SimpleQueue()
         self._workers: list[Worker] = []
         self._folder, self._lock = make_scratch()
         try:
@@ -940,9 +941,8 @@ class Sandbox:
         except BaseException:
             self.close()
             raise
-        for worker in self._workers:
-            self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        for worker in self._workers:  # daemons: a trainer that ends does not wait for programs that still run
+            threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
 
     @property
     def layers(self) -> dict[str, bool]:
@@ -956,7 +956,11 @@ class Sandbox:
 
     def submit(self, program: Program) -> Future[Result]:
         """Run a program in the background; the future's result is a Result."""
-        return self._threads.submit(self._run, program)
+        if self._closed:
+            raise RuntimeError("cannot submit to a closed sandbox")
+        future: Future[Result] = Future()
+        self._jobs.put((program, future))
+        return future
 
     def map(self, programs: Iterable[Program]) -> Iterator[Result]:
         """Run programs; yields their results in order. The same source with the same tests is run once."""
@@ -969,38 +973,43 @@ class Sandbox:
             order.append((futures[key], program))  # the program keeps its tests, and so their id, alive
         return (future.result() for future, _ in order)
 
-    def _run(self, program: Program) -> Result:
-        job, judges, notes = prepare(program)
-        if not judges:
-            return Result((), (), ())
-        wall = 4 * self.settings["cpu_seconds"] + 2  # of one test, and of loading
-        worker, reason = self._idle.get(), ""
-        try:
-            for _ in range(2):  # an infrastructure failure gets one retry
+    def _serve(self, worker: Worker) -> None:
+        """One thread a worker: take the next program, run it, set its future."""
+        while not self._closed:
+            program, future = self._jobs.get()
+            if future.set_running_or_notify_cancel():
                 try:
-                    return judge_records(worker.ask(job, patience=60 + 2 * wall * len(judges)), judges, notes)
-                except WorkerDied as error:
-                    if self._closed:
-                        raise SandboxError("the sandbox was closed while the program ran") from None
-                    reason = f"the worker died twice: {error}"
-                    worker.stop()
-                    worker.start()
-        finally:
-            self._idle.put(worker)
+                    future.set_result(self._run(worker, program))
+                except Exception as error:
+                    future.set_exception(error)
+
+    def _run(self, worker: Worker, program: Program) -> Result:
+        job, judges, notes = prepare(program)
+        wall, reason = 4 * self.settings["cpu_seconds"] + 2, ""  # wall seconds of one test, and of loading
+        for _ in range(2):  # an infrastructure failure gets one retry
+            try:
+                return judge_records(worker.ask(job, patience=60 + 2 * wall * len(judges)), judges, notes)
+            except WorkerDied as error:
+                if self._closed:
+                    raise SandboxError("the sandbox was closed while the program ran") from None
+                reason = f"the worker died twice: {error}"
+                worker.stop()
+                worker.start()
         n = len(judges)
         return Result((Verdict.sandbox_error,) * n, (reason,) * n, (0.0,) * n)
 
     def close(self) -> None:
-        """Kill all workers and forget the programs that wait. Safe to call twice."""
+        """Kill all workers and cancel the programs that wait. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
-        if hasattr(self, "_threads"):
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        while not self._jobs.empty():
+            self._jobs.get()[1].cancel()
         for worker in self._workers:
             worker.stop()
-        if hasattr(self, "_threads"):
-            self._threads.shutdown()
+            cancelled: Future[Result] = Future()
+            cancelled.cancel()
+            self._jobs.put((Program("", ()), cancelled))  # wakes the worker's thread, which then ends
         remove_scratch(self._folder)
         os.close(self._lock)
 

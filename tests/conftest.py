@@ -5,7 +5,7 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
 
-HASTY = 100  # warm-start steps of the toy's base model in tests
+HASTY = 60  # warm-start steps of the toy's base model in tests
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +19,7 @@ def cache_of_our_own(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def toy(cache_of_our_own):
-    """minirl with a toy base model after a third of its warm start, cached for the session: good enough to train on."""
+    """minirl with a toy base model after a fifth of its warm start, cached for the session: good enough to train on."""
     import minirl
 
     patch = pytest.MonkeyPatch()

@@ -30,8 +30,9 @@ def test_the_map_of_the_code_is_true():
 
 
 def test_commands_and_flags_of_the_readme_exist():
-    for command in re.findall(r"^minirl (\w+)", README, re.MULTILINE):
-        assert command in COMMANDS
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+    commands = re.findall(r"^minirl (\w+)", blocks, re.MULTILINE)
+    assert commands and set(commands) <= set(COMMANDS)
     flags = set(re.findall(r"--([a-z][a-z-]+)", README))
     aliases = {alias for f in Config.__dataclass_fields__.values() for alias in f.metadata["aliases"]}
     known = {name.replace("_", "-") for name in Config.__dataclass_fields__} | {alias[2:] for alias in aliases}

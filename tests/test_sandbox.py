@@ -68,7 +68,6 @@ def verdicts(pool, source, *tests):
         ("while True: pass", "timeout"),
         ("def f(x):\n    while True:\n        try:\n            pass\n        except BaseException: pass", "timeout"),
         ("def f(x): return sum(range(10**12))", "timeout"),
-        ("import time\ndef f(x): time.sleep(60)", "timeout"),
         ("def f(x): return len([0] * 10**10)", "memory_limit"),
         ("def f(x):\n    a = []\n    while True: a.append(bytearray(1 << 20))", "memory_limit"),
         ("def f(x): return 'x' * (1 << 21)", "output_limit"),
@@ -99,6 +98,12 @@ def test_each_test_has_its_own_verdict(sandbox):
     assert [str(v) for v in result.verdicts[1:4]] == ["runtime_error", "runtime_error", "timeout"]
     assert result.pass_rate == 0.5 and not result.all_passed
     assert "two" in result.details[2] and result.seconds[3] >= 1.0
+
+
+def test_a_program_that_only_waits_is_ended_by_wall_time():
+    with Sandbox(workers=1, cpu_seconds=0.1) as pool:
+        result = run(pool, "import time\ndef f(x): time.sleep(60)", Call((0,), None))
+        assert str(result.verdicts[0]) == "timeout" and "wall" in result.details[0]
 
 
 def test_after_max_timeouts_the_rest_is_skipped_and_counts_as_failed(sandbox):
@@ -404,6 +409,9 @@ def test_the_sandbox_refuses_to_start_without_a_required_layer():
         assert pool.layers["limits"]
     with pytest.raises(ValueError, match="workers"):
         Sandbox(workers=0)
+    pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(Program("", []))
 
 
 def processes_of(marker):
@@ -431,10 +439,10 @@ print("running", flush=True)
 
 
 @linux
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT", "SIGTERM", "exception", "exit"])
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT", "SIGTERM", "exception", "exit", "exit without close"])
 def test_however_the_trainer_ends_no_process_is_left(end):
     code = TRAINER + {"exception": "with pool: raise ValueError", "exit": "with pool: sys.exit()"}.get(
-        end, "with pool: futures[0].result()"
+        end, "" if end == "exit without close" else "with pool: futures[0].result()"
     )
     trainer = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
