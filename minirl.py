@@ -1291,7 +1291,7 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
     lines = [
         row["prompt"].rstrip(),
         "",
-        " " * (width + 6) + "  ".join(f"{name:^46}" for name in REWARDS),
+        (" " * (width + 6) + "  ".join(f"{name:^46}" for name in REWARDS)).rstrip(),
         f"      {'tests':{width}}" + "".join(f"{name:>{8 if name == 'reward' else 10}}" for _, name, _ in columns),
     ]
     for completion, count in sorted(samples.items(), key=lambda item: -sum(row["outcomes"][first(item[0])])):
