@@ -217,6 +217,8 @@ def test_checks_are_judged_as_python_would(sandbox):
 
 
 def test_a_function_named_like_a_builtin_is_still_tested(sandbox):
+    own = Program("def f(x): return [x]\ndef len(xs): return 99", [Check("assert len(f(1)) == 99")], "f")
+    assert sandbox.submit(own).result().all_passed
     wrong = Program("def sum(xs): return 0", [Check("assert sum([1, 2]) == 3")])
     assert not sandbox.submit(wrong).result().all_passed
     assert not sandbox.submit(Program("len = lambda xs: 0", [Check("assert len([1, 2]) == 2")])).result().all_passed
@@ -346,6 +348,7 @@ def test_a_subclass_is_sent_as_its_base():
             return iter([42])
 
     assert encode(Liar([1, 2])) == [1, 2]
+    assert encode(type("Liar", (), {"__class__": int})()) == {"opaque": "Liar"}
     assert encode(type("Text", (str,), {"__str__": lambda self: "lie"})("true")) == "true"
 
 
