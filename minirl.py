@@ -949,25 +949,25 @@ class Config:
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(choices)}")
-        positive = "problems_per_step max_new_tokens updates_per_batch micro_batch batch_rows eval_size eval_samples"
-        for name in (*positive.split(), "save_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("steps", "warmup_steps", "weight_decay", "kl", "eval_every", "workers", "lr"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.memory_mb < 64:
-            raise UsageError(f"memory_mb must be at least 64 for Python to start, got {self.memory_mb}")
-        for name in ("temperature", "max_grad_norm", "clip", "cpu_seconds"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
+        at_least_1 = "problems_per_step group_size max_new_tokens updates_per_batch micro_batch batch_rows eval_size"
+        for names, valid, words in (
+            (f"{at_least_1} eval_samples save_every", lambda value: value >= 1, "must be at least 1"),
+            (
+                "steps warmup_steps weight_decay kl eval_every workers lr",
+                lambda value: value >= 0,
+                "must not be negative",
+            ),
+            ("temperature max_grad_norm clip cpu_seconds", lambda value: value > 0, "must be above 0"),
+            ("memory_mb", lambda value: value >= 64, "must be at least 64 for Python to start"),
+        ):
+            for name in names.split():
+                if not valid(getattr(self, name)):
+                    raise UsageError(f"{name} {words}, got {getattr(self, name)}")
         if self.group_size < 2 and self.algorithm != "reinforce":
             raise UsageError(
                 f"group_size must be at least 2 for {self.algorithm}, got {self.group_size}: "
                 "a sample is judged against the others of its group"
             )
-        if self.group_size < 1:
-            raise UsageError(f"group_size must be at least 1, got {self.group_size}")
 
 
 def _seed(*parts: Any) -> int:

@@ -299,6 +299,11 @@ def works(layer, *args):
 # 4. Supervisor: one process a program; it runs none of the program's code
 
 
+def wall_seconds(cpu_seconds):
+    """The wall time limit behind a limit of CPU time: generous, since a busy machine is not the program's fault."""
+    return 4 * cpu_seconds + 2
+
+
 class Runner:
     """A runner process, seen from its supervisor."""
 
@@ -350,7 +355,7 @@ class Runner:
         """Wait for the next frame: (kind, text, CPU seconds since the last). Where none comes, because the runner is
         over a limit or has died, the kind is the name of a verdict, and the runner must be closed."""
         limit = self.settings["cpu_seconds"]
-        cpu_start, wall_end = self.cpu_seconds(), time.monotonic() + 4 * limit + 2
+        cpu_start, wall_end = self.cpu_seconds(), time.monotonic() + wall_seconds(limit)
         while True:
             seconds = max(0.0, self.cpu_seconds() - cpu_start)
             if len(self.received) >= FRAME.size:
@@ -985,7 +990,7 @@ class Sandbox:
 
     def _run(self, worker: Worker, program: Program) -> Result:
         job, judges, notes = prepare(program)
-        wall, reason = 4 * self.settings["cpu_seconds"] + 2, ""  # wall seconds of one test, and of loading
+        wall, reason = wall_seconds(self.settings["cpu_seconds"]), ""
         for _ in range(2):  # an infrastructure failure gets one retry
             try:
                 return judge_records(worker.ask(job, patience=60 + 2 * wall * len(judges)), judges, notes)
