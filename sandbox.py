@@ -8,25 +8,31 @@
         result = sandbox.submit(program).result()
         result.verdicts                   # (Verdict.passed, Verdict.passed)
 
-How it works. Each worker is a small process tree; the untrusted program runs in the last of four kinds of process:
+How it works. The untrusted program runs in the last of four kinds of process; each kind knows less than the one before:
 
     trainer      holds the expected values; compares; never runs untrusted code
-    zygote       a clean, small Python that only forks; it never sees a program, so all programs start from one state
-    supervisor   one fork per program: reads the program and the inputs of its tests, watches the clock, kills, replies
-    runner       one fork per program (after a crash or timeout, another): runs the program under resource limits
+    supervisor   one a worker: passes programs on, watches the clock, gives orders to kill, replies
+    zygote       one a worker: a small, clean Python behind all layers of isolation that never sees a program. On one
+                 order it forks a runner, on the next it kills it and wipes the scratch folder
+    runner       one fork a program (after a crash or a timeout, another): runs the program
 
-An expected value never enters the last three: a program sees the inputs of its tests, and what it returns is sent back
-as data and compared in the trainer. So there is nothing to forge: exiting early, patching builtins, an object that
-equals everything, or frames written by hand to the result pipe can only fail a test, or state a wrong answer.
+An expected value never leaves the trainer: a program sees the inputs of its tests, and what it returns is sent back as
+data and compared outside. So there is nothing to forge: exiting early, patching builtins, an object that equals
+everything, or frames written by hand to the result channel can only fail a test, or state a wrong answer.
 
-What a program is held to: CPU time and, behind it, wall time per test; address space; file size; open files; no new
-processes or threads; size and depth of what it returns or prints; no environment variables, no inherited files, a
-scratch directory that is emptied after it. Started as root, runners switch to a user id of their own.
-
-What it does not protect from, yet: there is no filter of system calls, files or network. A program can read and write
-what its user can, open sockets, and (not as root, where it has its own user id) signal the user's other processes. It
-is safe against the programs that a model writes by accident, not against an attacker. Tests whose inputs are visible
-can be special-cased, which no sandbox prevents: use enough tests. On macOS, time limits are wall time.
+What is protected, where all layers are on (`python sandbox.py` tells; Linux, no privileges needed):
+  * your files: a program reads Python's library, and writes 16 MB of memory that are wiped after it; nothing else
+  * your network, processes, environment variables, terminal: it has none, and cannot see yours
+  * your machine: CPU time (and wall time, in case it sleeps), memory, output and open files are limited; no new
+    processes or threads; everything ends with its test, and with the trainer, even if that is killed
+  * your results: verdicts of one program cannot depend on another one; expected values are out of reach
+What is not:
+  * a bug in the kernel can let a program out, though 105 system calls are few to find one in; a program may run native
+    code (ctypes). Against people who would spend such a bug on you, use a virtual machine as well
+  * inputs are visible, so weak tests can be special-cased; a Check that cannot be taken apart runs inside, and says so
+  * timing: programs share the processor, and can slow each other down or signal through caches
+  * where a layer is off, `LAYERS` below says what is missing. macOS: only limits, wall time instead of CPU time, and
+    hidden expected values. Honest programs lose mkdir, sockets, threads, subprocess and site-packages everywhere.
 """
 
 import sys
@@ -41,15 +47,27 @@ import os
 import resource
 import select
 import signal
+import socket
 import struct
 import time
+
+LAYERS = {
+    "limits": "limits of CPU and wall time, memory, output and open files; no new processes",
+    "seccomp": "may ask the kernel only for what a computation needs: no processes, sockets, signals (seccomp)",
+    "files": "reads Python's library, writes its scratch folder, no other file (Landlock)",
+    "read_only": "all file systems are read-only, the scratch folder is 16 MB of memory (mount namespace)",
+    "network": "a network of its own, without any connection (network and IPC namespaces)",
+    "processes": "sees no other process, and one kill ends all of its own (process namespace)",
+    "own_user": "a user of its own, who owns nothing (only where started as root)",
+    "dies_with_parent": "the kernel kills it when the process that started it has died",
+}
 
 # ----------------------------------------------------------------------------------------------------------------------
 # 1. Wire format: Python values as tagged JSON. {"tuple": [1, 2]}, {"dict": [["a", 1]]}; a list is a JSON list.
 
-MAX_VALUE_BYTES = 1 << 20  # of one returned value, or of one program's standard output
-MAX_REPLY_BYTES = 1 << 24  # of everything one program returns
-MAX_DEPTH, MAX_NODES = 200, 200_000
+MAX_VALUE_BYTES = 8 << 20  # of one returned value, or of one program's standard output
+MAX_REPLY_BYTES = 16 << 20  # of everything one program returns
+MAX_DEPTH, MAX_NODES = 200, 2_000_000
 CONTAINERS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 # How to make a plain value of a subclass with the base class's own methods, which the subclass cannot override.
 FLATTEN = {
@@ -132,13 +150,11 @@ def decode(data):
     ((tag, body),) = data.items()
     if tag == "dict":
         items = [(decode(key), decode(value)) for key, value in body]
-        _refuse_collisions([key for key, _ in items])
+        refuse_collisions(key for key, _ in items)
         return dict(items)
     if tag in CONTAINERS:
         items = [decode(item) for item in body]
-        if tag != "tuple":
-            _refuse_collisions(items)
-        return CONTAINERS[tag](items)
+        return CONTAINERS[tag](items if tag == "tuple" else refuse_collisions(items))
     if tag == "int":
         return int(body, 16)
     if tag == "float":
@@ -152,26 +168,249 @@ def decode(data):
     raise ValueError(f"unknown tag {tag!r:.80}")
 
 
-def _refuse_collisions(items):
-    """Keys made to hash alike would make a set of n items cost n squared; honest ones hardly ever do."""
-    if len(items) > 1000 and len({hash(item) for item in items}) < len(items) // 2:
+def refuse_collisions(items):
+    """The items as a list, if their hashes are about as different as they are: keys made to hash alike would make a
+    set of n items cost n squared. Honest ones hardly ever do."""
+    items = list(items)
+    hashes = {hash(item) for item in items}
+    if len(items) > 1000 and len(hashes) < len(items) // 2:
         raise ValueError("too many values with the same hash")
+    return items
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 2. Runner: the process that holds the untrusted program
+# 2. Layers: each function switches one on for the process that calls it and all below it, or raises
+
+
+def works(layer, *args):
+    """Try a layer in a child: one that fails half-way would leave this process in an unknown state."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            layer(*args)
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def switch_on(layer, *args):
+    """Switch a layer on where it works; returns whether it is on."""
+    if works(layer, *args):
+        layer(*args)
+        return True
+    return False
+
+
+@functools.cache
+def libc():
+    """The C library, for system calls that Python does not offer."""
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
+def call_libc(name, *args):
+    """Call a function of the C library, most of which return -1 if they fail."""
+    result = getattr(libc(), name)(*args)
+    if result == -1:
+        raise OSError(f"{name} failed")
+    return result
+
+
+def limit_resources(settings, tests):
+    """What one runner may use. It stops honest excess; the CPU limit is a backstop, as the supervisor limits every test
+    on its own. It does not bind what the kernel keeps for a process (pipes, page tables)."""
+    seconds = int(settings["cpu_seconds"] * (tests + 1)) + 2
+    for name, value in (
+        ("RLIMIT_AS", settings["memory_mb"] << 20),
+        ("RLIMIT_CPU", seconds),
+        ("RLIMIT_NPROC", 0),  # no new process and no thread; does not bind root, hence leave_root()
+        ("RLIMIT_FSIZE", SCRATCH_BYTES),
+        ("RLIMIT_NOFILE", 64),
+        ("RLIMIT_CORE", 0),
+    ):
+        try:
+            resource.setrlimit(getattr(resource, name), (value, value))
+        except (ValueError, OSError):
+            if sys.platform == "linux":  # macOS refuses some of them
+                raise
+
+
+def own_namespaces():
+    """See and reach no process, network or shared memory of the machine, and mount file systems of one's own. Who is
+    not root may do this inside a user namespace. Does not hide files. New processes, not this one, get the new ids."""
+    unshare = 0x00020000 | 0x08000000 | 0x20000000 | 0x40000000  # CLONE_ NEWNS, NEWIPC, NEWPID, NEWNET
+    user, group = os.geteuid(), os.getegid()
+    call_libc("unshare", unshare if user == 0 else unshare | 0x10000000)  # CLONE_NEWUSER
+    if user != 0:
+        for name, text in ("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1"):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+
+
+def read_only(scratch):
+    """Make all file systems read-only, hide /proc, and put an empty one of 16 MB on the scratch folder. Whatever the
+    user may read stays readable: that is Landlock's part."""
+    attributes = struct.pack("=4Q", 1 | 2, 0, 1 << 18, 0)  # set MOUNT_ATTR_ RDONLY and NOSUID; MS_PRIVATE
+    call_libc("syscall", 442, -100, b"/", 0x8000, attributes, len(attributes))  # mount_setattr(AT_FDCWD, AT_RECURSIVE)
+    for folder, files in (("/proc", 1), (scratch, 1000)):
+        options = f"size={SCRATCH_BYTES},nr_inodes={files},mode=777"
+        call_libc("mount", b"none", os.fsencode(folder), b"tmpfs", 2 | 4 | 8, options.encode())  # NOSUID NODEV NOEXEC
+
+
+def landlock(scratch):
+    """Open no file but Python's own library, shared libraries and the scratch folder, and connect nowhere. Does not
+    stop stat(): that a file exists, its size and its times can be seen."""
+    version = call_libc("syscall", 444, None, 0, 1)  # landlock_create_ruleset, which also tells the version
+    rights = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1  # all that this kernel knows
+    execute, write_file, read_file, read_folder = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+    special = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12  # devices, sockets, named pipes, symbolic links
+    # files; then, where known: binding and connecting by TCP; abstract sockets and signals to the outside
+    attributes = struct.pack("=3Q", rights, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    ruleset = call_libc("syscall", 444, attributes, 8 if version < 4 else 16 if version < 6 else 24, 0)
+    library = os.path.dirname(os.path.realpath(os.__file__))
+    readable = [library, os.path.join(sys.base_prefix, "lib"), "/lib", "/lib64", "/usr/lib", "/usr/share/zoneinfo"]
+    allowed = {path: read_file | read_folder for path in readable}
+    allowed |= {path: read_file for path in ("/dev/urandom", "/dev/zero")} | {"/dev/null": read_file | write_file}
+    allowed[scratch] = rights & ~(execute | special)
+    for path, right in allowed.items():
+        if os.path.exists(path):
+            folder = os.open(path, os.O_PATH)
+            call_libc("syscall", 445, ruleset, 1, struct.pack("=Qi", right & rights, folder), 0)  # landlock_add_rule
+            os.close(folder)
+    call_libc("prctl", 38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, a condition
+    call_libc("syscall", 446, ruleset, 0)  # landlock_restrict_self
+    os.close(ruleset)
+
+
+def leave_root(user, may_read_all):
+    """Be a user who owns no file and no other process, and whom RLIMIT_NPROC binds. Python's library may lie where only
+    root can enter, such as root's home; then the right to read files is kept, which Landlock limits to the library."""
+    if may_read_all:
+        call_libc("prctl", 8, 1, 0, 0, 0)  # PR_SET_KEEPCAPS
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    keep_capabilities(1 << 2 if may_read_all else 0)  # CAP_DAC_READ_SEARCH
+    with open(os.__file__):
+        pass
+
+
+def keep_capabilities(kept):
+    """Give up all rights that root, or the owner of a user namespace, has beyond a user's, but those in `kept`."""
+    call_libc("capset", struct.pack("=Ii", 0x20080522, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0))
+
+
+def die_with_parent():
+    """Be killed when the parent dies. Set after a change of user, which clears it."""
+    call_libc("prctl", 1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+# The system calls that a computation needs, with their numbers on x86-64 and aarch64. All others, also those that
+# future kernels add, answer "not implemented": no fork, exec, kill, socket, connect, ptrace, mount, chmod, mkdir, link.
+SYSCALLS = """
+    read 0 63, write 1 64, readv 19 65, writev 20 66, pread64 17 67, pwrite64 18 68, lseek 8 62, open 2 -,
+    openat 257 56, openat2 437 437, close 3 57, close_range 436 436, stat 4 -, fstat 5 80, lstat 6 -,
+    newfstatat 262 79, statx 332 291, access 21 -, faccessat 269 48, faccessat2 439 439, readlink 89 -,
+    readlinkat 267 78, getdents64 217 61, getcwd 79 17, chdir 80 49, fchdir 81 50, unlink 87 -, unlinkat 263 35,
+    rename 82 -, renameat 264 38, renameat2 316 276, truncate 76 45, ftruncate 77 46, fsync 74 82, fdatasync 75 83,
+    fadvise64 221 223, umask 95 166, mmap 9 222, munmap 11 215, mprotect 10 226, mremap 25 216, madvise 28 233,
+    brk 12 214, rt_sigaction 13 134, rt_sigprocmask 14 135, rt_sigreturn 15 139, rt_sigpending 127 136,
+    rt_sigtimedwait 128 137, sigaltstack 131 132, pipe 22 -, pipe2 293 59, dup 32 23, dup2 33 -, dup3 292 24,
+    poll 7 -, ppoll 271 73, select 23 -, pselect6 270 72, epoll_create1 291 20, epoll_ctl 233 21, epoll_wait 232 -,
+    epoll_pwait 281 22, eventfd2 290 19, recvfrom 45 207, futex 202 98, sched_yield 24 124,
+    sched_getaffinity 204 123, nanosleep 35 101, clock_nanosleep 230 115, clock_gettime 228 113,
+    clock_getres 229 114, gettimeofday 96 169, time 201 -, times 100 153, getrusage 98 165, getrlimit 97 163,
+    alarm 37 -, setitimer 38 103, getitimer 36 102, pause 34 -, getpid 39 172, getppid 110 173, gettid 186 178,
+    getuid 102 174, geteuid 107 175, getgid 104 176, getegid 108 177, getpgrp 111 -, getgroups 115 158,
+    getresuid 118 148, getresgid 120 150, uname 63 160, sysinfo 99 179, getrandom 318 278, membarrier 324 283,
+    rseq 334 293, set_robust_list 273 99, set_tid_address 218 96, restart_syscall 219 128, arch_prctl 158 -,
+    exit 60 93, exit_group 231 94"""
+# These only with certain arguments: name, numbers, {index of the 32-bit half of an argument: allowed values}.
+LIMITED_SYSCALLS = (
+    ("fcntl", 72, 25, {2: (0, 1, 2, 3, 4, 5, 6, 7, 1030)}),  # not F_SETOWN and F_SETSIG, a way to send signals
+    ("ioctl", 16, 29, {2: (0x5401, 0x5421, 0x541B, 0x5451)}),  # isatty(), setblocking(), FIONREAD, FIOCLEX
+    ("prlimit64", 302, 261, {0: (0,)}),  # its own limits
+    ("socketpair", 53, 199, {0: (1,)}),  # AF_UNIX: an event loop of asyncio wakes itself by one
+    ("sendto", 44, 206, {8: (0,), 9: (0,)}),  # to the other end of such a pair, not to an address
+)
+
+
+@functools.cache
+def seccomp_filter():
+    """The filter in the kernel's language (BPF): (code, jump if true, jump if false, value) per instruction. Made once,
+    since looking up what ctypes needs would cost every runner half a millisecond."""
+    import ctypes
+
+    architecture, column = {"x86_64": (0xC000003E, 1), "aarch64": (0xC00000B7, 2)}[os.uname().machine]
+    load, equal, answer = 0x20, 0x15, 0x06
+    allow, refuse, kill = 0x7FFF0000, 0x00050000 | 38, 0x80000000  # 38: ENOSYS
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, kill), (load, 0, 0, 0)]
+    for row in LIMITED_SYSCALLS:
+        checks = []
+        for half, values in row[3].items():
+            checks.append((load, 0, 0, 16 + 4 * half))
+            checks += [(equal, len(values) - i, 0, value) for i, value in enumerate(values)]
+            checks.append((answer, 0, 0, refuse))
+        checks.append((answer, 0, 0, allow))
+        program += [(equal, 0, len(checks), row[column]), *checks]
+    rows = [row.split() for row in SYSCALLS.split(",")]
+    numbers = [int(row[column]) for row in rows if row[column] != "-"]
+    program += [(equal, len(numbers) - i, 0, number) for i, number in enumerate(numbers)]
+    program += [(answer, 0, 0, refuse), (answer, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    return struct.pack("@HP", len(program), ctypes.addressof(code)), code  # the kernel reads the code at its address
+
+
+def seccomp():
+    """Ask the kernel for nothing but SYSCALLS. What it cannot stop is a bug in one of these."""
+    call_libc("prctl", 38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, a condition
+    call_libc("prctl", 22, 2, seccomp_filter()[0], 0, 0)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 3. Runner: the process that holds the untrusted program
 
 FRAME = struct.Struct(">cI")  # a frame is its kind and the length of the text that follows
-LOADED, RETURNED, RAISED, OUT_OF_MEMORY, TOO_LARGE, BAD_SYNTAX = b"L", b"R", b"E", b"M", b"T", b"S"
-RESULT = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the pipe for frames
-OPEN_FILES, FILE_BYTES = 64, 1 << 24
-SETUP_FAILED = 97  # exit code of a runner that could not be confined
+READY, LOADED, RETURNED, RAISED, OUT_OF_MEMORY, TOO_LARGE, BAD_SYNTAX = b"!", b"L", b"R", b"E", b"M", b"T", b"S"
+ORDER = struct.Struct(">3I")  # what a runner reads first: the first test, the test after the last, the job's length
+CHANNEL = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the channel to the supervisor
+SCRATCH_BYTES = 1 << 24
+
+
+def runner(settings, channel, output):
+    """Confine this process, read the job, run it. Never returns."""
+    try:
+        read = functools.partial(os.read, channel)
+        first, last, size = ORDER.unpack(read_exactly(read, ORDER.size))
+        job = json.loads(read_exactly(read, size))
+        tests, stdin = job["tests"][first:last], settings["null"]
+        if "stdin" in tests[0]:
+            with open("stdin", "wb") as file:
+                file.write(tests[0]["stdin"].encode("utf-8", "surrogatepass"))
+            stdin = os.open("stdin", os.O_RDONLY)
+            os.unlink("stdin")
+        for target, source in enumerate((stdin, output, settings["null"], channel)):
+            os.dup2(source, target)
+        os.closerange(CHANNEL + 1, 256)
+        if settings["layers"]["dies_with_parent"]:
+            die_with_parent()
+        limit_resources(settings, len(tests))
+        if settings["layers"]["seccomp"]:
+            seccomp()
+        os.write(CHANNEL, READY)
+        run_untrusted(job, tests)
+    finally:
+        os._exit(0)
 
 
 def run_untrusted(job, tests):
     """Load the program and run the tests, one frame for each; for a StdIO test, loading it is the test."""
     reads_stdin = "stdin" in tests[0]
-    namespace = {"__name__": "__main__" if reads_stdin else "program"}
+    module = type(sys)("__main__" if reads_stdin else "program")
+    sys.modules[module.__name__] = module
+    namespace = vars(module)
 
     def load():
         try:
@@ -182,9 +421,11 @@ def run_untrusted(job, tests):
         sys.stdout.flush()
 
     def call(test):
-        if "expressions" in test:
-            return [eval(compile(code, "test.py", "eval"), namespace) for code in test["expressions"]]
-        return namespace[job["entry_point"]](*decode(test["args"]), **decode(test["kwargs"]))
+        if "args" in test:
+            return namespace[job["entry_point"]](*decode(test["args"]), **decode(test["kwargs"]))
+        scope = dict(namespace)  # what one test defines is not there for the next
+        exec(compile(test["setup"], "test.py", "exec"), scope)
+        return [eval(compile(code, "test.py", "eval"), scope) for code in test["expressions"]]
 
     if attempt(LOADED, load) and not reads_stdin:
         for test in tests:
@@ -208,7 +449,7 @@ def attempt(kind, function, *args):
         except BaseException:
             text = "an exception whose text cannot be had"
     data = text.encode("utf-8", "backslashreplace")
-    write_all(RESULT, FRAME.pack(kind, len(data)) + data)
+    write_all(CHANNEL, FRAME.pack(kind, len(data)) + data)
     return returned
 
 
@@ -218,246 +459,74 @@ def write_all(descriptor, data):
         view = view[os.write(descriptor, view) :]
 
 
-def limit_resources(settings, tests):
-    """What one runner may use. The CPU limit is a backstop: the supervisor limits every test on its own."""
-    megabytes = settings["memory_mb"] << 20
-    seconds = int(settings["cpu_seconds"] * (len(tests) + 1)) + 2
-    for name, value in (
-        ("RLIMIT_AS", megabytes),
-        ("RLIMIT_CPU", seconds),
-        ("RLIMIT_NPROC", 0),  # no new process and no thread; does not bind root, hence leave_root()
-        ("RLIMIT_FSIZE", FILE_BYTES),
-        ("RLIMIT_NOFILE", OPEN_FILES),
-        ("RLIMIT_CORE", 0),
-    ):
-        try:
-            resource.setrlimit(getattr(resource, name), (value, value))
-        except (ValueError, OSError):
-            if sys.platform == "linux":  # macOS refuses some of them
-                raise
-
-
 # ----------------------------------------------------------------------------------------------------------------------
-# 3. Layers that need the Linux kernel: each function returns whether its layer is on
+# 4. Zygote: prepared and confined once; forks a runner for every program, and kills it
 
 
-@functools.cache
-def libc():
-    """The C library, for system calls that Python does not offer."""
-    import ctypes
+def zygote(settings, control):
+    """Serve the supervisor's orders, which come with the descriptors of a new runner's channel and standard output."""
+    import builtins
+    import gc
 
-    return ctypes.CDLL(None)
+    for module in ("bisect", "collections", "functools", "heapq", "itertools", "math", "operator", "re", "typing"):
+        __import__(module)  # what programs import most; more would make every fork slower
+    builtins.exit = builtins.quit = sys.exit  # these come with the module site, which is not loaded
+    for descriptor in (0, 1):  # the trainer's: not for this process
+        os.dup2(settings["null"], descriptor)
+    confine(settings)
+    os.chdir(settings["scratch"])
+    exec(compile("def warm(x): return [x, {'up': (1.5, None)}]", "warm.py", "exec"), scope := {})
+    json.loads(json.dumps(encode(scope["warm"](1))))  # what every program needs is done once before the forks
+    control.sendall(message(settings["layers"]))
+    gc.collect()
+    gc.freeze()
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+        if not order:
+            os._exit(0)
+        pid = os.fork()
+        if pid == 0:
+            runner(settings, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.recv(1)  # the order to kill, or the end of the supervisor
+        os.kill(-1 if settings["layers"]["processes"] else pid, signal.SIGKILL)  # -1: all in this process namespace
+        status = os.waitpid(pid, 0)[1]
+        try:
+            while True:
+                os.waitpid(-1, 0)  # there is none other, unless a layer is off
+        except ChildProcessError:
+            empty_folder(settings["scratch"])
+        control.sendall(struct.pack(">i", os.waitstatus_to_exitcode(status)))
 
 
-@functools.cache
-def standard_library_is_private():
-    """Does Python's standard library lie in a folder that others cannot enter, such as root's home?"""
+def confine(settings):
+    """Switch on what holds for all runners; note in settings["layers"] what is on, here or later in the runners."""
+    layers, scratch = settings["layers"], settings["scratch"]
+    libc()  # looked up once, not in every runner
+    empty_folder(scratch)  # of what a predecessor that was killed has left
+    layers["read_only"] = layers["processes"] and switch_on(read_only, scratch)
+    if os.geteuid() == 0:
+        os.chown(scratch, settings["user"], -1)
+    layers["files"] = switch_on(landlock, scratch)
+    private = library_is_private()
+    if os.geteuid() == 0 and (layers["files"] or not private):  # the right to read all files needs Landlock's limits
+        layers["own_user"] = switch_on(leave_root, settings["user"], private)
+    elif layers["processes"]:
+        keep_capabilities(0)
+    layers["dies_with_parent"] = switch_on(die_with_parent)
+    seccomp_filter()
+    layers["seccomp"] = works(seccomp)
+
+
+def library_is_private():
+    """Does Python's library lie in a folder that others cannot enter, such as root's home?"""
     folder = os.path.dirname(os.path.realpath(os.__file__))
     while folder != "/":
         if not os.stat(folder).st_mode & 1:
             return True
         folder = os.path.dirname(folder)
     return False
-
-
-def leave_root(uid):
-    """Switch a root process to a user id of its own, so that it owns nothing and RLIMIT_NPROC binds it. Where Python's
-    standard library lies in a home that only root can enter, the right to read files is kept."""
-    private = standard_library_is_private()
-    if private:
-        libc().prctl(8, 1, 0, 0, 0)  # PR_SET_KEEPCAPS
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
-    if private:
-        header = struct.pack("=Ii", 0x20080522, 0)
-        read_any_file = 1 << 2  # CAP_DAC_READ_SEARCH, effective and permitted
-        if libc().capset(header, struct.pack("=6I", read_any_file, read_any_file, 0, 0, 0, 0)):
-            raise OSError("capset failed")
-    return True
-
-
-def die_with_parent():
-    """Be killed when the parent dies. Set after a change of user id, which would clear it."""
-    return libc().prctl(1, signal.SIGKILL, 0, 0, 0) == 0  # PR_SET_PDEATHSIG
-
-
-def works(layer, *args):
-    """Try a layer in a child of its own."""
-    if sys.platform != "linux":
-        return False
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if layer(*args) else 1)
-        except BaseException:
-            os._exit(1)
-    return os.waitpid(pid, 0)[1] == 0
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# 4. Supervisor: one process a program; it runs none of the program's code
-
-
-def wall_seconds(cpu_seconds):
-    """The wall time limit behind a limit of CPU time: generous, since a busy machine is not the program's fault."""
-    return 4 * cpu_seconds + 2
-
-
-class Runner:
-    """A runner process, seen from its supervisor."""
-
-    def __init__(self, job, tests, settings):
-        self.settings = settings
-        self.result, result = os.pipe()
-        self.output, output = os.pipe() if "stdin" in tests[0] else (None, settings["null"])
-        self.printed, self.received, self.exit_code = bytearray(), bytearray(), None
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.chdir(settings["scratch"])
-                stdin = settings["null"]
-                if self.output is not None:
-                    with open("stdin", "wb") as file:
-                        file.write(tests[0]["stdin"].encode("utf-8", "surrogatepass"))
-                    stdin = os.open("stdin", os.O_RDONLY)
-                    os.unlink("stdin")
-                for target, source in enumerate((stdin, output, settings["null"], result)):
-                    os.dup2(source, target)
-                os.closerange(RESULT + 1, 256)
-                limit_resources(settings, tests)
-                if settings["layers"]["own_user"]:
-                    leave_root(settings["uid"])
-                if settings["layers"]["dies_with_parent"]:
-                    die_with_parent()
-            except BaseException:
-                os._exit(SETUP_FAILED)
-            try:
-                run_untrusted(job, tests)
-            finally:
-                os._exit(0)
-        os.close(result)
-        if self.output is not None:
-            os.close(output)
-        self.poll = select.poll()
-        self.poll.register(0, 0)  # the trainer: only its end is reported
-        self.poll.register(self.result, select.POLLIN)
-        if self.output is not None:
-            self.poll.register(self.output, select.POLLIN)
-
-    def cpu_seconds(self):
-        try:
-            return time.clock_gettime((~self.pid << 3) | 2)  # the kernel's name of another process's CPU clock
-        except OSError:
-            return 0.0 if sys.platform == "linux" else time.monotonic()  # has just died; macOS: wall time
-
-    def frame(self):
-        """Wait for the next frame: (kind, text, CPU seconds since the last). Where none comes, because the runner is
-        over a limit or has died, the kind is the name of a verdict, and the runner must be closed."""
-        limit = self.settings["cpu_seconds"]
-        cpu_start, wall_end = self.cpu_seconds(), time.monotonic() + wall_seconds(limit)
-        while True:
-            seconds = max(0.0, self.cpu_seconds() - cpu_start)
-            if len(self.received) >= FRAME.size:
-                kind, length = FRAME.unpack_from(self.received)
-                if length > MAX_VALUE_BYTES:
-                    return "output_limit", f"returned more than {MAX_VALUE_BYTES} bytes", seconds
-                if len(self.received) >= FRAME.size + length:
-                    text = self.received[FRAME.size : FRAME.size + length].decode("utf-8", "replace")
-                    del self.received[: FRAME.size + length]
-                    return kind, text, seconds
-            if len(self.printed) > MAX_VALUE_BYTES:
-                return "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes", seconds
-            wall_left = wall_end - time.monotonic()
-            if seconds >= limit or wall_left <= 0:
-                return "timeout", "out of CPU time" if seconds >= limit else "out of wall time: it waits", seconds
-            for descriptor, _ in self.poll.poll(1000 * min(limit - seconds, wall_left) + 1):
-                if descriptor == 0:  # the trainer is gone
-                    self.close()
-                    os._exit(1)
-                data = os.read(descriptor, 1 << 16)
-                if data:
-                    (self.printed if descriptor == self.output else self.received).extend(data)
-                elif descriptor == self.output:
-                    self.poll.unregister(descriptor)
-                else:
-                    return (*self.why_it_died(), seconds)
-
-    def why_it_died(self):
-        code = self.close()
-        if code == SETUP_FAILED:
-            raise OSError("a runner could not be set up")
-        if code == 0 and self.output is not None:
-            return LOADED, ""  # os._exit(0) is a way to end a program that prints
-        if code == -signal.SIGXCPU:
-            return "timeout", "out of CPU time"
-        died = f"killed by signal {-code}" if code < 0 else f"exit with code {code}"
-        return "runtime_error", f"{died} before the test was over"
-
-    def close(self):
-        """Kill the runner, of which nothing can be left since it cannot fork; returns its exit code, negative for a
-        signal. What it had printed is kept."""
-        if self.exit_code is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            os.close(self.result)
-            if self.output is not None:
-                while len(self.printed) <= MAX_VALUE_BYTES and (data := os.read(self.output, 1 << 16)):
-                    self.printed.extend(data)
-                os.close(self.output)
-            empty_folder(self.settings["scratch"])
-        return self.exit_code
-
-
-WHAT_OF_FRAME = {
-    RETURNED: "returned",
-    RAISED: "runtime_error",
-    OUT_OF_MEMORY: "memory_limit",
-    TOO_LARGE: "output_limit",
-    BAD_SYNTAX: "syntax_error",
-}
-
-
-def run_job(job, settings):
-    """Run a program's tests. Returns for each [what, text, CPU seconds]; what is "returned" (text: a value),
-    "printed" (text: standard output) or the name of a verdict (text: its reason)."""
-    tests, records = job["tests"], []
-    room = MAX_REPLY_BYTES
-
-    def record(kind, text, seconds):
-        nonlocal room
-        what = kind if isinstance(kind, str) else WHAT_OF_FRAME.get(kind, "runtime_error")  # a frame can be forged
-        room -= len(text)
-        if room < 0:
-            what, text = "output_limit", f"all tests together returned more than {MAX_REPLY_BYTES} bytes"
-        records.append([what, text, seconds])
-
-    while len(records) < len(tests):
-        if [what for what, _, _ in records].count("timeout") >= settings["max_timeouts"]:
-            record("skipped", "too many tests before it timed out", 0.0)
-            continue
-        group = [tests[len(records)]]  # the tests that share a runner
-        if "stdin" not in group[0] and not settings["isolate"]:
-            group = list(itertools.takewhile(lambda test: "stdin" not in test, tests[len(records) :]))
-        runner = Runner(job, group, settings)
-        kind, text, seconds = runner.frame()
-        if kind == LOADED and "stdin" in group[0]:
-            runner.close()
-            kind, text = "printed", runner.printed.decode("utf-8", "replace")
-            if len(runner.printed) > MAX_VALUE_BYTES:
-                kind, text = "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes"
-            record(kind, text, seconds)
-        elif kind == LOADED:
-            for _ in group:
-                kind, text, seconds = runner.frame()
-                record(kind, text, seconds)
-                if isinstance(kind, str):  # this runner is over; another one goes on with the next test
-                    break
-        else:
-            for _ in group:  # it would fail to load again
-                record(RAISED if kind == RETURNED else kind, text, seconds)
-        runner.close()
-    return records
 
 
 def empty_folder(path):
@@ -483,93 +552,212 @@ def empty_folder(path):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 5. Zygote: prepared once, forks a supervisor for every program
+# 5. Supervisor: runs none of the program's code; it reads what runners write as bytes, and does not trust it
 
 
-def zygote(settings):
-    """Started by Sandbox as `python sandbox.py --zygote SETTINGS`. Jobs come by standard input, replies go to standard
-    output, but only supervisors read and write them."""
-    import builtins
-    import gc
+def wall_seconds(cpu_seconds):
+    """The wall time limit behind a limit of CPU time: generous, since a busy machine is not the program's fault."""
+    return 4 * cpu_seconds + 2
 
-    for module in ("bisect", "collections", "functools", "heapq", "itertools", "math", "operator", "re", "typing"):
-        __import__(module)  # what programs import most; more would make every fork slower
-    builtins.exit = builtins.quit = sys.exit  # these come with the module site, which is not loaded
+
+class Runner:
+    """A runner process, seen from its supervisor."""
+
+    def __init__(self, settings, job, first, last, prints):
+        self.settings, self.exit_code, self.printed, self.received = settings, None, bytearray(), bytearray()
+        self.channel, theirs = socket.socketpair()
+        self.output, output = os.pipe() if prints else (None, settings["null"])
+        if sys.platform == "linux":
+            self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # the kernel tells who writes
+        socket.send_fds(settings["zygote"], [b"F"], [theirs.fileno(), output])
+        theirs.close()
+        if prints:
+            os.close(output)
+        self.channel.sendall(ORDER.pack(first, last, len(job)) + job)
+        ready, sender, _, _ = self.channel.recvmsg(1, socket.CMSG_SPACE(12))  # written before any of its code runs
+        if ready != READY:
+            raise OSError("a runner could not be confined")
+        self.pid = struct.unpack("3i", sender[0][2])[0] if sender else None
+        self.poll = select.poll()
+        self.poll.register(0, 0)  # the trainer: only its end is reported
+        self.poll.register(self.channel, select.POLLIN)
+        if prints:
+            self.poll.register(self.output, select.POLLIN)
+
+    def cpu_seconds(self):
+        try:
+            return time.clock_gettime((~self.pid << 3) | 2)  # the kernel's name of another process's CPU clock
+        except (OSError, TypeError):
+            return 0.0 if self.pid else time.monotonic()  # it has just died; macOS: wall time
+
+    def frame(self):
+        """Wait for the next frame: (kind, text, CPU seconds since the last). Where none comes, because the runner is
+        over a limit or has died, the kind is the name of a verdict, and the runner must be closed."""
+        limit = self.settings["cpu_seconds"]
+        cpu_start, wall_end = self.cpu_seconds(), time.monotonic() + wall_seconds(limit)
+        while True:
+            seconds = max(0.0, self.cpu_seconds() - cpu_start)
+            if len(self.received) >= FRAME.size:
+                kind, length = FRAME.unpack_from(self.received)
+                if length > MAX_VALUE_BYTES:
+                    return "output_limit", f"returned more than {MAX_VALUE_BYTES} bytes", seconds
+                if len(self.received) >= FRAME.size + length:
+                    text = self.received[FRAME.size : FRAME.size + length].decode("utf-8", "replace")
+                    del self.received[: FRAME.size + length]
+                    return kind, text, seconds
+            if len(self.printed) > MAX_VALUE_BYTES:
+                return "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes", seconds
+            wall_left = wall_end - time.monotonic()
+            if seconds >= limit or wall_left <= 0:
+                return "timeout", "out of CPU time" if seconds >= limit else "out of wall time: it waits", seconds
+            for descriptor, _ in self.poll.poll(1000 * min(limit - seconds, wall_left) + 1):
+                if descriptor == 0:
+                    os._exit(1)  # the trainer is gone: the zygote notices, and kills the runner
+                try:
+                    data = os.read(descriptor, 1 << 16)
+                except ConnectionResetError:
+                    data = b""
+                if data:
+                    (self.printed if descriptor == self.output else self.received).extend(data)
+                elif descriptor == self.output:
+                    self.poll.unregister(descriptor)
+                else:
+                    return (*self.why_it_died(), seconds)
+
+    def why_it_died(self):
+        code = self.close()
+        if code == 0 and self.output is not None:
+            return LOADED, ""  # os._exit(0) is a way to end a program that prints
+        if code == -signal.SIGXCPU:
+            return "timeout", "out of CPU time"
+        died = f"killed by signal {-code}" if code < 0 else f"exit with code {code}"
+        return "runtime_error", f"{died} before the test was over"
+
+    def close(self):
+        """Have the runner killed. Returns its exit code, negative for a signal; what it had printed is kept."""
+        if self.exit_code is None:
+            self.settings["zygote"].sendall(b"K")
+            (self.exit_code,) = struct.unpack(">i", read_exactly(self.settings["zygote"].recv, 4))
+            self.channel.close()
+            if self.output is not None:
+                while len(self.printed) <= MAX_VALUE_BYTES and (data := os.read(self.output, 1 << 16)):
+                    self.printed.extend(data)
+                os.close(self.output)
+        return self.exit_code
+
+
+WHAT_OF_FRAME = {
+    RETURNED: "returned",
+    RAISED: "runtime_error",
+    OUT_OF_MEMORY: "memory_limit",
+    TOO_LARGE: "output_limit",
+    BAD_SYNTAX: "syntax_error",
+}
+
+
+def run_job(settings, prints, job):
+    """Run a program's tests, of which prints[i] says whether the i-th is about standard output. Returns for each
+    [what, text, CPU seconds]; what is "returned" (text: a value), "printed" (text: standard output) or the name of a
+    verdict (text: its reason)."""
+    records, room = [], MAX_REPLY_BYTES
+
+    def record(kind, text, seconds):
+        nonlocal room
+        what = kind if isinstance(kind, str) else WHAT_OF_FRAME.get(kind, "runtime_error")  # a frame can be forged
+        room -= len(text)
+        if room < 0:
+            what, text = "output_limit", f"all tests together returned more than {MAX_REPLY_BYTES} bytes"
+        records.append([what, text, seconds])
+
+    while len(records) < len(prints):
+        if [what for what, _, _ in records].count("timeout") >= settings["max_timeouts"]:
+            record("skipped", "too many tests before it timed out", 0.0)
+            continue
+        first = last = len(records)  # the tests that share a runner
+        while last == first or (last < len(prints) and not (settings["isolate"] or prints[first] or prints[last])):
+            last += 1
+        runner = Runner(settings, job, first, last, prints[first])
+        kind, text, seconds = runner.frame()
+        if kind == LOADED and prints[first]:
+            runner.close()
+            kind, text = "printed", runner.printed.decode("utf-8", "replace")
+            if len(runner.printed) > MAX_VALUE_BYTES:
+                kind, text = "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes"
+            record(kind, text, seconds)
+        elif kind == LOADED:
+            for _ in range(first, last):
+                kind, text, seconds = runner.frame()
+                record(kind, text, seconds)
+                if isinstance(kind, str):  # this runner is over; another one goes on with the next test
+                    break
+        else:
+            for _ in range(first, last):  # it would fail to load again
+                record(RAISED if kind == RETURNED else kind, text, seconds)
+        runner.close()
+    return records
+
+
+def supervisor(settings):
+    """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. Jobs come by standard input, replies go to
+    standard output."""
     settings["null"] = os.open(os.devnull, os.O_RDWR)
-    settings["uid"] = 60_000 + os.getpid() % 5_000
-    if sys.platform == "linux":  # look these up once, not in every child
-        _ = libc().prctl, libc().capset, standard_library_is_private()
-    settings["layers"] = {
-        "own_user": os.geteuid() == 0 and works(leave_root, settings["uid"]),
-        "dies_with_parent": works(die_with_parent),
-    }
-    if settings["layers"]["own_user"]:
-        os.chown(settings["scratch"], settings["uid"], -1)
-    run_job({"source": "", "tests": [{"expressions": ["1"]}]}, settings)  # warms up what every program needs
-    gc.collect()
-    gc.freeze()
-    reply(settings["layers"])
+    settings["user"] = 60_000 + os.getpid() % 5_000
+    settings["layers"] = dict.fromkeys(LAYERS, False) | {"limits": works(limit_resources, settings, 1)}
+    settings["layers"]["network"] = settings["layers"]["processes"] = switch_on(own_namespaces)
+    settings["zygote"], control = socket.socketpair()
+    if os.fork() == 0:
+        settings.pop("zygote").close()
+        zygote(settings, control)
+    control.close()
+    write_all(1, message(read_message(settings["zygote"].recv)))  # the layers that are on
     while True:
-        pid = os.fork()
-        if pid == 0:
-            supervise(settings)
-        if os.waitpid(pid, 0)[1]:
-            os._exit(1)  # the supervisor died, or the trainer is gone
-
-
-def supervise(settings):
-    """One job: read it, run it, reply."""
-    try:
-        if settings["layers"]["dies_with_parent"]:
-            die_with_parent()
-        job = read_message(lambda size: os.read(0, size))
-        reply(run_job(job, settings))
-        os._exit(0)
-    except EOFError:
-        os._exit(1)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        os._exit(2)
-
-
-def reply(data):
-    write_all(1, message(data))
+        try:
+            prints, job = read_message(lambda size: os.read(0, size)), read_bytes(lambda size: os.read(0, size))
+        except EOFError:
+            os._exit(0)  # the trainer is gone
+        write_all(1, message(run_job(settings, prints, job)))
 
 
 def message(data):
-    """JSON behind its length: how trainer and supervisor talk."""
+    """JSON behind its length: how trainer, supervisor and zygote talk."""
     text = json.dumps(data).encode()
     return struct.pack(">Q", len(text)) + text
 
 
 def read_message(read):
     """Read one message with read(at most size) -> bytes. Raises EOFError where the other side is gone."""
-
-    def exactly(size):
-        parts = []
-        while size:
-            data = read(min(size, 1 << 20))
-            if not data:
-                raise EOFError("the other side closed the connection")
-            parts.append(data)
-            size -= len(data)
-        return b"".join(parts)
-
-    return json.loads(exactly(struct.unpack(">Q", exactly(8))[0]))
+    return json.loads(read_bytes(read))
 
 
-if __name__ == "__main__" and sys.argv[1:2] == ["--zygote"]:  # before the imports below: a small process forks faster
-    zygote(json.loads(sys.argv[2]))
+def read_bytes(read):
+    return read_exactly(read, struct.unpack(">Q", read_exactly(read, 8))[0])
+
+
+def read_exactly(read, size):
+    parts = []
+    while size:
+        data = read(min(size, 1 << 20))
+        if not data:
+            raise EOFError("the other side closed the connection")
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
+
+
+if __name__ == "__main__" and sys.argv[1:2] == [
+    "--supervisor"
+]:  # before the imports below: small processes fork faster
+    supervisor(json.loads(sys.argv[2]))
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # 6. The trainer's side: what is run, and what came of it
 
 import ast
+import builtins
 import fcntl
 import math
 import queue
-import re
 import shutil
 import subprocess
 import tempfile
@@ -607,7 +795,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Check:
-    """An assert statement: Check("assert f([3, 1]) == [1, 3]")."""
+    """An assertion, with statements that prepare it before: Check("assert f([3, 1]) == [1, 3]"). Where it cannot be
+    taken apart so that the program does not see the expected value, the detail of its result says so."""
 
     code: str
 
@@ -657,20 +846,15 @@ def read_test(row: Any) -> Call | Check | StdIO:
             return Call(tuple(row["args"]), row["expected"], row.get("kwargs", {}))
         if isinstance(row.get("assert"), str):
             code = row["assert"].strip()
-            try:
-                return Check(ast.unparse(parse_assertion(code if code.startswith("assert") else f"assert {code}")))
-            except SyntaxError as error:
-                raise ValueError(f"not an assert statement: {code!r:.80} ({error})") from None
+            for text in (code, f"assert {code}"):
+                try:
+                    return Check("\n".join(map(ast.unparse, parse_check(text))))
+                except SyntaxError as error:
+                    reason = error
+            raise ValueError(f"not an assert statement: {code!r:.80} ({reason})")
         if isinstance(row.get("stdin"), str) and isinstance(row.get("stdout"), str):
             return StdIO(row["stdin"], row["stdout"])
     raise ValueError(f'expected "args" (a list) and "expected", or "assert", or "stdin" and "stdout", got {row!r:.80}')
-
-
-def parse_assertion(code: str) -> ast.Assert:
-    tree = ast.parse(code)
-    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
-        raise SyntaxError("expected one assert statement")
-    return tree.body[0]
 
 
 class SandboxError(RuntimeError):
@@ -725,64 +909,142 @@ def _same_token(expected: str, actual: str) -> bool:
         return False
 
 
-# What may be evaluated in the trainer when an assertion is taken apart: plain operations on plain data.
-PURE = {f.__name__: f for f in (abs, all, any, bool, float, frozenset, int, isinstance, len, list, max, min, round, set,
-        sorted, str, sum, tuple, dict, math.isclose)}  # fmt: skip
+# What may be evaluated in the trainer when an assertion is taken apart: plain operations on plain data, none of which
+# the values that it meets can make run for long.
+PLAIN = "abs all any bool float frozenset int isinstance len list max min round set sorted str sum tuple".split()
+PLAIN = {"math": math, **{name: getattr(builtins, name) for name in PLAIN}}
 
 
-def split_assertion(code: str, program: Program) -> tuple[list[str], Callable[[list[Any]], bool], bool]:
-    """Take "assert f(3) == 9" apart: ["f(3)"] is evaluated in the sandbox, `value == 9` out here, so that the program
-    never sees the 9. Returns the expressions, the judge of their values, and whether that worked; where it did not,
-    the whole assertion is evaluated inside. Raises SyntaxError if code is no assert statement.
-    """
-    condition, holes = parse_assertion(code.strip()).test, []
+class Splitter(ast.NodeTransformer):
+    """Visits the condition of an assertion; what is not evaluated in the trainer becomes holes[0], holes[1], ..."""
 
-    def is_pure(name: str) -> bool:
-        return name in PURE and name != program.entry_point and not re.search(rf"\b{name}\s*(=[^=]|\()", defined)
+    def __init__(self, entry_point: str | None):
+        self.entry_point, self.holes = entry_point, []
 
-    defined = " ".join(re.findall(r"def \w+\s*\(|\w+\s*=[^=]", program.source))
+    def visit(self, node: ast.AST) -> ast.AST:
+        if not isinstance(node, ast.expr) or self.is_plain(node):
+            return self.generic_visit(node)
+        self.holes.append(node)
+        return ast.Subscript(ast.Name("holes", ast.Load()), ast.Constant(len(self.holes) - 1), ast.Load())
 
-    def outside(node: ast.expr) -> ast.expr:
-        """The part of the assertion at `node`, as evaluated out here: what is not pure becomes a hole."""
-        parts = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    def is_plain(self, node: ast.expr) -> bool:
         match node:
-            case ast.Constant() | ast.Compare() | ast.BoolOp() | ast.UnaryOp():
-                pure = True
-            case ast.List() | ast.Tuple() | ast.Set() | ast.Dict():
-                pure = not any(isinstance(part, ast.Starred) for part in parts)
-            case ast.BinOp(op=ast.Add() | ast.Sub()):
-                pure = True
+            case ast.Constant() | ast.Compare() | ast.BoolOp() | ast.UnaryOp() | ast.BinOp(op=ast.Add() | ast.Sub()):
+                return True
             case ast.BinOp():
-                pure = not any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(node))
-            case ast.Call(func=ast.Name(id=name), keywords=[]) if is_pure(name):
-                parts = node.args
-                pure = not any(isinstance(part, ast.GeneratorExp | ast.Starred) for part in parts)
+                return not any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(node))  # 2 ** 10
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.Dict(keys=parts):
+                return not any(part is None or isinstance(part, ast.Starred) for part in parts)  # [*xs], {**xs}
             case ast.Name(id=name):
-                return node if is_pure(name) else hole(node)
-            case _:
-                pure = False
-        if not pure:
-            return hole(node)
-        replaced = {id(part): outside(part) for part in parts}
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, list):
-                setattr(node, name, [replaced.get(id(item), item) for item in value])
-            else:
-                setattr(node, name, replaced.get(id(value), value))
-        return node
+                return name in PLAIN and name != self.entry_point
+            case ast.Attribute(value=ast.Name(id="math"), attr="isclose" | "pi" | "e" | "inf" | "nan"):
+                return True
+            case ast.Call(func=ast.Attribute() as function):
+                return self.is_plain(function)
+            case ast.Call(func=ast.Name(id=name) as function, args=[_, *others], keywords=[]):
+                return self.is_plain(function) and (not others or name in ("isinstance", "max", "min"))
+        return False
 
-    def hole(node: ast.expr) -> ast.expr:
-        holes.append(ast.unparse(node))
-        return ast.Subscript(ast.Name("holes", ast.Load()), ast.Constant(len(holes) - 1), ast.Load())
+    def function_of(self, node: ast.expr) -> str | None:
+        """The function whose answer, or a part of it, a hole is; None for anything else, since that could hold an
+        expected value or compute one. Where no entry point is known, any function will do."""
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name == self.entry_point:
+                return name
+            case ast.Call(func=ast.Name(id=name)) if not self.entry_point and name not in dir(builtins):
+                return None if any(isinstance(part, ast.Call) for part in ast.walk(node) if part is not node) else name
+            case ast.Call(func=ast.Name() | ast.Attribute(value=ast.Constant()), args=[part], keywords=[]):
+                return self.function_of(part)  # Counter(f(x)), "".join(f(x))
+            case ast.Call(func=ast.Attribute(value=part), args=[], keywords=[]):
+                return self.function_of(part)  # f(x).items()
+            case ast.Subscript(value=part) | ast.Attribute(value=part):
+                return self.function_of(part)
+        return None
 
-    whole = ast.unparse(condition)
-    hidden = outside(condition)
-    compares = any(isinstance(node, ast.Compare) for text in holes for node in ast.walk(ast.parse(text)))
-    tested = {(program.entry_point or "") in text for text in holes}
-    if compares or len(tested) != 1:  # two kinds of holes: an expected value would be computed inside
-        return [f"bool({whole})"], lambda values: values == [True], False
-    compiled = compile(ast.fix_missing_locations(ast.Expression(hidden)), "assertion", "eval")
-    return holes, lambda values: bool(eval(compiled, {"__builtins__": {}, **PURE, "holes": values})), True
+
+@functools.lru_cache(maxsize=10_000)
+def split_check(code: str, entry_point: str | None) -> tuple[dict[str, Any], Callable[[list[Any]], bool], bool]:
+    """Take "assert f(3) == 9" apart: f(3) is evaluated in the sandbox, `value == 9` out here, so that the program never
+    sees the 9. Returns what is evaluated inside, the judge of the values, and whether that worked; where it did not
+    ("assert f(3) == g(3)", a loop around assertions), all of it runs inside. Raises SyntaxError as parse_check does.
+
+    >>> split_check("xs = [3]; assert sorted(f(xs)) == [9]", "f")[0]
+    {'setup': 'xs = [3]', 'expressions': ['f(xs)']}
+    """
+    *setup, last = parse_check(code)
+    splitter = Splitter(entry_point if entry_point in names_in(last) else None)
+    if isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
+        condition = ast.Expression(splitter.visit(last.test))
+        functions = set(map(splitter.function_of, splitter.holes))
+        if len(functions) == 1 and None not in functions:
+            compiled = compile(ast.fix_missing_locations(condition), "assertion", "eval")
+            makes_sets = any(isinstance(node, ast.Name) and "set" in node.id for node in ast.walk(condition))
+
+            def judge(values: list[Any]) -> bool:
+                for value in values:
+                    if makes_sets and isinstance(value, list | tuple):
+                        refuse_collisions(item for item in value if not isinstance(item, list | set | dict))
+                return bool(eval(compiled, {"__builtins__": {}, **PLAIN, "holes": values}))
+
+            inside = "\n".join(map(ast.unparse, setup))
+            return {"setup": inside, "expressions": list(map(ast.unparse, splitter.holes))}, judge, True
+    return {"setup": code.strip(), "expressions": ["True"]}, lambda values: values == [True], False
+
+
+def parse_check(code: str) -> list[ast.stmt]:
+    """The statements of a Check. Raises SyntaxError if there is no assertion in the last one."""
+    statements = ast.parse(code.strip()).body
+    if not statements or not has_assertion(statements[-1]):
+        raise SyntaxError("expected an assert statement")
+    return statements
+
+
+def has_assertion(tree: ast.AST) -> bool:
+    return any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+
+
+def split_test_function(code: str, entry_point: str) -> list[Check]:
+    """Take a test function, such as HumanEval's `def check(candidate): ...`, apart into a Check for each assertion. A
+    loop around assertions stays whole; each Check brings the statements before it that it needs. Raises SyntaxError if
+    the last function of the code has no assertion.
+
+    >>> split_test_function("def check(g):\\n    x = 1\\n    assert g(x) == 1\\n    assert g(2) == 2", "f")
+    [Check(code='x = 1\\nassert f(x) == 1'), Check(code='assert f(2) == 2')]
+    """
+    statements = ast.parse(code).body
+    functions = [node for node in statements if isinstance(node, ast.FunctionDef) and has_assertion(node)]
+    if not functions or len(functions[-1].args.args) != 1:
+        raise SyntaxError("expected a function of one argument with assertions, such as check(candidate)")
+    function, checks = functions[-1], []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id == function.args.args[0].arg:
+            node.id = entry_point
+    before = [node for node in statements if node is not function]
+    for statement in function.body:
+        if isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Constant):
+            continue  # HumanEval has "assert True", which everything would pass
+        if has_assertion(statement):
+            needed, names = [statement], names_in(statement)
+            for earlier in reversed(before):
+                if isinstance(earlier, ast.Expr | ast.For | ast.While) or names & names_in(earlier):
+                    if not (isinstance(earlier, ast.Expr) and isinstance(earlier.value, ast.Constant)):  # a docstring
+                        needed.insert(0, earlier)
+                        names |= names_in(earlier)
+            checks.append(Check("\n".join(map(ast.unparse, needed))))
+        else:
+            before.append(statement)
+    return checks
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """All names that a statement reads or binds."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.alias)]
+    return names | {(node.asname or node.name).split(".")[0] for node in imported}
+
+
+INSIDE = "evaluated inside the sandbox, expected value in sight"
 
 
 def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[Any], bool]], list[str]]:
@@ -796,10 +1058,10 @@ def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[Any], bool
             tests.append({"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))})
             judges.append(lambda value, expected=test.expected: equal(expected, value))
         elif isinstance(test, Check):
-            expressions, judge, split = split_assertion(test.code, program)
-            tests.append({"expressions": expressions})
+            inside, judge, split = split_check(test.code, program.entry_point)
+            tests.append(inside)
             judges.append(judge)
-            note = "" if split else "evaluated inside the sandbox, expected value in sight"
+            note = "" if split else INSIDE
         else:
             tests.append({"stdin": test.stdin})
             judges.append(lambda text, expected=test.stdout: same_output(expected, text))
@@ -821,7 +1083,7 @@ def judge_records(records: list[list[Any]], judges: list[Callable[[Any], bool]],
                     detail = f"got {actual!r:.200}"
             except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
                 detail = f"not comparable: {error}"[:200]
-        else:
+        elif not (note and text.startswith("AssertionError")):
             verdict, detail = Verdict(what), text
         verdicts.append(verdict)
         details.append(detail)
@@ -848,11 +1110,17 @@ class Worker:
     def start(self) -> None:
         self.layers: dict[str, bool] | None = None  # what the zygote says once it is ready
         self.process = subprocess.Popen(
-            [sys.executable, *"-s -S -P -B -X utf8".split(), __file__, "--zygote", json.dumps(self.settings)],
+            [sys.executable, *"-s -S -P -B -X utf8".split(), __file__, "--supervisor", json.dumps(self.settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "HOME": self.settings["scratch"], "PATH": "/usr/bin:/bin"},
+            env={
+                "PYTHONHASHSEED": "0",
+                "LD_BIND_NOW": "1",
+                "LANG": "C.UTF-8",
+                "HOME": self.settings["scratch"],
+                "PATH": "/usr/bin:/bin",
+            },
             cwd="/",
             start_new_session=True,  # Ctrl-C in the terminal is for the trainer alone
         )
@@ -867,7 +1135,8 @@ class Worker:
         """Send a job, wait for the reply, `patience` seconds at most."""
         self.ready()
         try:
-            write_all(self.process.stdin.fileno(), message(job))
+            prints = ["stdin" in test for test in job["tests"]]
+            write_all(self.process.stdin.fileno(), message(prints) + message(job))
         except OSError as error:
             raise WorkerDied(str(error)) from None
         return self.receive(patience)
@@ -901,7 +1170,7 @@ class Worker:
 class Sandbox:
     """A pool of worker processes that run untrusted programs against tests.
 
-    workers       worker processes; by default one a core
+    workers       programs that run at the same time; by default two a core, since each waits for others now and then
     cpu_seconds   CPU time limit of each test, and of loading the program; 4 times that + 2 s of wall time
     memory_mb     address space of a program, the interpreter's own (about 30 MB) included
     isolate       run every test in a process of its own
@@ -909,6 +1178,7 @@ class Sandbox:
     require       names of layers (see .layers) without which the sandbox refuses to start, with a SandboxError
 
     Use it in a with statement; after that, or when the trainer dies in any way, no process of it is left.
+    sandbox_errors counts the programs that the sandbox failed to run, twice in a row: their verdicts are sandbox_error.
     """
 
     def __init__(
@@ -921,15 +1191,14 @@ class Sandbox:
         require: Sequence[str] = (),
     ):
         if workers is None:
-            workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            workers = 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         if workers < 1 or cpu_seconds <= 0 or memory_mb < 64 or max_timeouts < 1:
             raise ValueError("a sandbox needs workers >= 1, cpu_seconds > 0, memory_mb >= 64 and max_timeouts >= 1")
-        self.settings = {
-            "cpu_seconds": cpu_seconds,
-            "memory_mb": memory_mb,
-            "isolate": isolate,
-            "max_timeouts": max_timeouts,
-        }
+        require = [require] if isinstance(require, str) else require
+        if unknown := set(require) - set(LAYERS):
+            raise ValueError(f"no such layer: {', '.join(sorted(unknown))}; there are {', '.join(LAYERS)}")
+        self.settings = dict(cpu_seconds=cpu_seconds, memory_mb=memory_mb, isolate=isolate, max_timeouts=max_timeouts)
+        self.sandbox_errors = 0
         self._closed = False
         self._jobs: queue.SimpleQueue[tuple[Program, Future[Result]]] = queue.SimpleQueue()
         self._workers: list[Worker] = []
@@ -937,9 +1206,9 @@ class Sandbox:
         try:
             self._workers = [Worker(self.settings, self._folder / str(i)) for i in range(workers)]
             self._layers = [worker.ready() for worker in self._workers][0]
-            missing = [name for name in require if not self.layers.get(name)]
-            if missing:
-                raise SandboxError(f"not isolated by {', '.join(missing)} on this machine; active: {self.layers}")
+            if missing := [name for name in require if not self._layers[name]]:
+                active = ", ".join(name for name, on in self._layers.items() if on)
+                raise SandboxError(f"this machine does not offer the layers {', '.join(missing)}; it has {active}")
         except WorkerDied as error:
             self.close()
             raise SandboxError(f"the sandbox's worker processes do not start: {error}") from None
@@ -951,13 +1220,8 @@ class Sandbox:
 
     @property
     def layers(self) -> dict[str, bool]:
-        """Each layer of isolation, and whether it is active here.
-
-        limits            CPU time, memory, file size, open files, no new processes
-        own_user          runners have a user id of their own (only where the trainer is root)
-        dies_with_parent  the kernel kills a runner whose supervisor has died
-        """
-        return {"limits": True, **self._layers}
+        """Each layer of isolation, and whether it is active here. What they mean: LAYERS."""
+        return dict(self._layers)
 
     def submit(self, program: Program) -> Future[Result]:
         """Run a program in the background; the future's result is a Result."""
@@ -1001,6 +1265,7 @@ class Sandbox:
                 worker.stop()
                 worker.start()
         n = len(judges)
+        self.sandbox_errors += 1
         return Result((Verdict.sandbox_error,) * n, (reason,) * n, (0.0,) * n)
 
     def close(self) -> None:
@@ -1100,7 +1365,7 @@ def main(argv: list[str]) -> int:
     with Sandbox(cpu_seconds=1.0) as sandbox:
         print("layers")
         for name, active in sandbox.layers.items():
-            print(f"  {'on ' if active else 'off'}  {name}")
+            print(f"  {'on ' if active else 'OFF'}  {name:17} {LAYERS[name]}")
         print("self-test")
         sound = self_test(sandbox)
         program = Program("def f(x): return sorted(x)", [Call(([3, 1, i],), sorted([3, 1, i])) for i in range(10)], "f")
