@@ -19,7 +19,6 @@ from sandbox import (
     Opaque,
     Program,
     Sandbox,
-    SandboxError,
     StdIO,
     Verdict,
     decode,
@@ -70,8 +69,8 @@ def verdicts(pool, source, *tests):
         ("def f(x): return sum(range(10**12))", "timeout"),
         ("def f(x): return len([0] * 10**10)", "memory_limit"),
         ("def f(x):\n    a = []\n    while True: a.append(bytearray(1 << 20))", "memory_limit"),
-        ("def f(x): return 'x' * (1 << 21)", "output_limit"),
-        ("def f(x): return list(range(10**6))", "output_limit"),
+        ("def f(x): return 'x' * (9 << 20)", "output_limit"),
+        ("def f(x): return [None] * 2_000_001", "output_limit"),
         ("def f(x):\n    a = []\n    for _ in range(1000): a = [a]\n    return a", "output_limit"),
         ("import os\ndef f(x): os.fork(); return 9", "runtime_error"),
         ("import threading\ndef f(x): threading.Thread(target=print).start(); return 9", "runtime_error"),
@@ -149,19 +148,52 @@ def test_plain_values_arrive_as_they_are(sandbox):
     values += [{(1, 2): {"x"}}, frozenset({1}), 1 + 2j, [], ()]
     result = run(sandbox, "def f(x): return x", *(Call((value,), value) for value in values))
     assert result.all_passed, result.details
-    nested = []
-    for _ in range(190):
-        nested = [nested]
-    assert run(sandbox, "def f(x): return x", Call((nested,), nested)).all_passed
-    assert run(sandbox, "def f(x): return 'y' * 10**6", Call((0,), "y" * 10**6)).all_passed
+
+
+def test_large_and_deep_values_get_right_verdicts(sandbox):
+    million = Call((10**6,), list(range(10**6)))
+    assert verdicts(sandbox, "def f(x): return list(range(x))", million) == ["passed"]
+    assert verdicts(sandbox, "def f(x): return list(range(x - 1)) + [0]", million) == ["wrong_answer"]
+    text = Call((1 << 20,), "é" * (1 << 20))
+    assert verdicts(sandbox, "def f(x): return 'é' * x", text) == ["passed"]
+    assert verdicts(sandbox, "def f(x): return 'é' * (x - 1) + 'e'", text) == ["wrong_answer"]
+    for make, levels in (("[y]", 200), ("(y,)", 200), ("{0: y}", 200), ("[{0: (y,)}]", 66)):
+        source = f"def f(x):\n    y = 0\n    for _ in range(x): y = {make}\n    return y"
+        exec(source, scope := {})
+        assert verdicts(sandbox, source, Call((levels,), scope["f"](levels))) == ["passed"], make
+        assert verdicts(sandbox, source, Call((levels,), scope["f"](levels - 1))) == ["wrong_answer"], make
+        assert verdicts(sandbox, source, Call((levels + 1,), 0)) == ["output_limit"], make
+
+
+@linux
+def test_the_trainers_memory_is_bounded_whatever_programs_return():
+    """The worst that fits into the limit of a value: empty lists, each of which takes 64 bytes for 3 in the message."""
+    code = """
+import resource
+from sandbox import *
+forge = '''
+import os, struct
+def f(x):
+    data = b"[" + b"[]," * 2_700_000 + b"0]"
+    os.write(3, struct.pack(">cI", b"R", len(data)))
+    view = memoryview(data)
+    while view: view = view[os.write(3, view):]
+'''
+with Sandbox(workers=2) as pool:
+    results = list(pool.map(Program(forge + f"# {i}", [Call((0,), 0)], "f") for i in range(8)))
+assert [str(r.verdicts[0]) for r in results] == ["wrong_answer"] * 8, results
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000, done.stdout
 
 
 def test_an_honest_program_on_a_busy_machine_is_not_timed_out():
     source = (
         "def f(x):\n    import time\n    end = time.process_time() + 0.35\n    while time.process_time() < end: pass"
     )
-    with Sandbox(workers=6, cpu_seconds=1.0) as pool:
-        results = pool.map(Program(source + f" # {i}", [Call((0,), None)] * 2, "f") for i in range(12))
+    with Sandbox(workers=8, cpu_seconds=1.0) as pool:
+        results = pool.map(Program(source + f" # {i}", [Call((0,), None)] * 2, "f") for i in range(16))
         assert all(result.all_passed for result in results)
 
 
@@ -200,7 +232,17 @@ def test_checks_are_judged_as_python_would(sandbox):
         "assert all(f(x)[1] == 2 * x for x in range(3))": True,
         "assert all(f(x)[1] == x for x in range(3))": False,
         "assert sorted(f(-1)) == [-2, -1]": True,
-        "assert math.isclose(f(1)[0], 1)": None,  # math is not imported
+        "assert math.isclose(f(1)[0], 1 + 1e-12, rel_tol=1e-9)": True,
+        "xs = [2]\nfor i in range(3):\n    xs.append(i)\nassert f(sum(xs)) == [5, 10]": True,
+        "for i in range(3):\n    assert f(i) == [i, 2 * i]": True,
+        "for i in range(3):\n    assert f(i) == [i, 3 * i]": False,
+        "assert f(1) == g2(1)": None,
+        "assert f(2) == [2, 2 ** 2]": True,
+        "assert set(f(1)) == {1, 2}": True,
+        "assert abs(f(1)[0] - 2 / 2) < 1e-9": True,
+        "assert (f(1)[0] - 1) ** 2 < 1e-9": True,
+        "assert f(1).__eq__([1, 2])": True,
+        "assert ','.join(map(str, f(1))) == '1,2'": True,
         "assert g() == [1]": False,
         "assert g() != [1]": False,
         "assert h() == 5": False,
@@ -213,12 +255,19 @@ def test_checks_are_judged_as_python_would(sandbox):
     outcomes = [None if v == "runtime_error" else v == "passed" for v in result.verdicts]
     assert dict(zip(cases, outcomes, strict=True)) == cases
     inside = [code for code, detail in zip(cases, result.details, strict=True) if "inside" in detail]
-    assert inside == ["assert all(f(x)[1] == 2 * x for x in range(3))", "assert f(1)[0] == abs.__call__(-1)"]
+    assert set(inside) == {
+        "for i in range(3):\n    assert f(i) == [i, 2 * i]",
+        "assert (f(1)[0] - 1) ** 2 < 1e-9",
+        "assert f(1).__eq__([1, 2])",
+        "assert ','.join(map(str, f(1))) == '1,2'",
+        "assert all(f(x)[1] == 2 * x for x in range(3))",
+        "assert f(1)[0] == abs.__call__(-1)",
+    }
 
 
 def test_a_function_named_like_a_builtin_is_still_tested(sandbox):
     own = Program("def f(x): return [x]\ndef len(xs): return 99", [Check("assert len(f(1)) == 99")], "f")
-    assert sandbox.submit(own).result().all_passed
+    assert not sandbox.submit(own).result().all_passed  # what an assertion uses cannot be redefined by the program
     wrong = Program("def sum(xs): return 0", [Check("assert sum([1, 2]) == 3")])
     assert not sandbox.submit(wrong).result().all_passed
     assert not sandbox.submit(Program("len = lambda xs: 0", [Check("assert len([1, 2]) == 2")])).result().all_passed
@@ -262,8 +311,7 @@ def test_programs_see_no_environment_no_files_and_no_trace_of_each_other(sandbox
         import os
         def f(x):
             listing = os.listdir(".")
-            os.makedirs("a/b/c"); open("a/b/c/file", "w").write("x"); os.symlink("/etc", "link")
-            os.chmod("a/b", 0); os.chmod(".", 0)
+            open("file", "w").write("x")
             return ["secret" in str(os.environ), listing]
     """
     with Sandbox(workers=1) as pool, Sandbox(workers=1) as fresh:
@@ -272,24 +320,10 @@ def test_programs_see_no_environment_no_files_and_no_trace_of_each_other(sandbox
         assert run(fresh, source, Call((0,), [False, []])).passed == (True,)
 
 
-def test_a_deep_tree_of_folders_is_removed():
-    source = (
-        "import os\ndef f(x):\n    for i in range(3000):\n        os.mkdir('d')\n        os.chdir('d')\n    return x"
-    )
-    with Sandbox(workers=1, cpu_seconds=5) as pool:
-        folder = pool._folder
-        assert verdicts(pool, source, Call((1,), 1)) == ["passed"]
-        assert verdicts(pool, "import os\ndef f(x): return os.listdir('.')", Call((1,), [])) == ["passed"]
-    assert not folder.exists()
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can change its user id")
 def test_started_as_root_a_program_is_somebody_else(sandbox):
     source = "import os\ndef f(x): return [0 in os.getresuid() + os.getresgid(), os.getgroups()]"
     assert verdicts(sandbox, source, Call((0,), [False, []])) == ["passed"]
-    kill = f"import os\ndef f(x): os.kill({os.getpid()}, 9)"
-    result = run(sandbox, kill, Call((0,), None))
-    assert "PermissionError" in result.details[0]
 
 
 # Comparison and wire format
@@ -405,10 +439,10 @@ def test_a_worker_that_dies_twice_gives_sandbox_error_and_the_pool_goes_on():
         assert verdicts(pool, "def f(x): return x", Call((1,), 1)) == ["passed"]
 
 
-def test_the_sandbox_refuses_to_start_without_a_required_layer():
-    with pytest.raises(SandboxError, match="no_such_layer"):
+def test_wrong_settings_are_refused_in_words():
+    with pytest.raises(ValueError, match="no such layer: no_such_layer; there are limits"):
         Sandbox(workers=1, require=("limits", "no_such_layer"))
-    with Sandbox(workers=1, require=("limits",)) as pool:
+    with Sandbox(workers=1, require="limits") as pool:
         assert pool.layers["limits"]
     with pytest.raises(ValueError, match="workers"):
         Sandbox(workers=0)

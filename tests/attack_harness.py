@@ -1,0 +1,180 @@
+"""Runs the programs of tests/attacks against the sandbox, with things around that they must not reach.
+
+    python tests/attack_harness.py [NAME ...]     one line for each attack and mode; exit code 1 if one had success
+
+Standard library only, so that it also runs as a user who has nothing else. An attack is a Python file whose first line
+says what it tries. Its tests expect random 80-bit integers. These names are there for it:
+
+    CANARY_FILE     a file of the user that holds a secret        CANARY_PID      a process of the user
+    TCP_PORT        a server on 127.0.0.1                         ABSTRACT        an abstract socket (stream)
+    SOCKET_PATH     a socket with a path (datagrams)              SUPERVISOR_PID, TRAINER_PID
+"""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import sandbox as sandbox_module
+
+SECRET = f"secret-{random.getrandbits(80):x}"
+ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
+
+
+class Canaries:
+    """Things that an attack must neither change nor read."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="canaries-")
+        self.secret = SECRET
+        self.file = Path(self.folder.name) / "file"
+        self.file.write_text(self.secret)
+        os.environ["MINIRL_SECRET"] = self.secret
+        self.process = subprocess.Popen(["sleep", "3600"])
+        self.listeners = {name: socket.socket(family, kind) for name, family, kind in (
+            ("TCP_PORT", socket.AF_INET, socket.SOCK_STREAM),
+            ("ABSTRACT", socket.AF_UNIX, socket.SOCK_STREAM),
+            ("SOCKET_PATH", socket.AF_UNIX, socket.SOCK_DGRAM),
+        )}  # fmt: skip
+        path = str(Path(self.folder.name) / "socket")
+        addresses = {"TCP_PORT": ("127.0.0.1", 0), "ABSTRACT": f"\0{path}", "SOCKET_PATH": path}
+        if sys.platform != "linux":
+            addresses["ABSTRACT"] = path + "2"
+        for name, listener in self.listeners.items():
+            listener.bind(addresses[name])
+            listener.setblocking(False)
+            if name != "SOCKET_PATH":
+                listener.listen()
+        self.names = {
+            "CANARY_FILE": str(self.file),
+            "CANARY_PID": self.process.pid,
+            "TCP_PORT": self.listeners["TCP_PORT"].getsockname()[1],
+            "ABSTRACT": path,
+            "SOCKET_PATH": path,
+            "TRAINER_PID": os.getpid(),
+        }
+
+    def harmed(self) -> list[str]:
+        """What an attack has reached since the last time."""
+        harm = []
+        try:
+            if self.file.read_text() != self.secret or self.file.stat().st_mode & 0o777 == 0:
+                harm.append("the file was changed")
+        except OSError:
+            harm.append("the file is gone")
+        self.file.write_text(self.secret)
+        if self.process.poll() is not None or self.state(self.process.pid) == "T":
+            harm.append("the process was killed or stopped")
+            self.process.kill()
+            self.process = subprocess.Popen(["sleep", "3600"])
+            self.names["CANARY_PID"] = self.process.pid
+        for name, listener in self.listeners.items():
+            try:
+                listener.recv(100) if name == "SOCKET_PATH" else listener.accept()
+                harm.append(f"{name} was reached")
+            except BlockingIOError:
+                pass
+        return harm
+
+    @staticmethod
+    def state(pid: int) -> str:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for listener in self.listeners.values():
+            listener.close()
+        self.folder.cleanup()
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one, from /proc; [] where there is none."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            pass
+    found, new = [], [pid]
+    while new:
+        new = [child for child, parent in parents.items() if parent in new]
+        found += new
+    return found
+
+
+def successes(sandbox, canaries: Canaries, attack: str, module=sandbox_module) -> list[str]:
+    """Run an attack, as functions and as a script; returns what it has achieved, which should be nothing."""
+    Call, Check, Program = module.Call, module.Check, module.Program
+    supervisor = sandbox._workers[0].process.pid
+    secret = random.getrandbits(80)
+    names = canaries.names | {"SUPERVISOR_PID": supervisor}
+    source = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + attack
+    tests = [Call((1,), secret), Check(f"assert f(1) == {secret}"), Call((2,), [secret])]
+    before = "marker = 'CANDIDATEBEFORE' * len(__name__)\ndef f(x): return marker and x + 1"
+    sandbox.submit(Program(before, [Call((1,), 2)], "f")).result()
+    start = time.monotonic()
+    programs = [Program(source, tests, "f"), Program(source + "\nprint(f(1))\n", [module.StdIO("1\n", f"{secret}\n")])]
+    results = [sandbox.submit(program).result() for program in programs]
+    seconds = time.monotonic() - start
+    harm = canaries.harmed()
+    for result in results:
+        if any(result.passed):
+            harm.append(f"passed: {result}")
+        if module.Verdict.sandbox_error in result.verdicts:
+            harm.append(f"the sandbox blames itself: {result}")
+        for word in (canaries.secret, "CANDIDATEBEFORE", "LEFTBEHIND"):
+            if word in repr(result):
+                harm.append(f"{word} came out: {result}")
+    if seconds > 2 * (5 * sandbox.settings["cpu_seconds"] + 3) + 10:
+        harm.append(f"it took {seconds:.1f} s")
+    start = time.monotonic()
+    health = [Call((1,), 2), Call((1,), 3)]
+    result = sandbox.submit(Program("import os\ndef f(x): return x + 1 + len(os.listdir())", health, "f")).result()
+    if result.passed != (True, False) or time.monotonic() - start > 10:
+        harm.append(f"the next program is harmed: {result}")
+    if sandbox._workers[0].process.pid != supervisor:
+        harm.append("the worker died")
+    if len(descendants(supervisor)) > 1:  # the zygote
+        harm.append("processes were left behind")
+    return harm
+
+
+def run_all(paths: list[Path], isolate: bool) -> int:
+    """Run attacks in one mode; prints a line for each, returns how many had success."""
+    canaries, wins = Canaries(), 0
+    try:
+        with sandbox_module.Sandbox(
+            workers=1, cpu_seconds=0.4, memory_mb=256, max_timeouts=1, isolate=isolate
+        ) as sandbox:
+            for path in paths:
+                harm = successes(sandbox, canaries, path.read_text())
+                wins += bool(harm)
+                mode = "isolated" if isolate else "shared"
+                print(f"{'FAIL' if harm else 'ok  '} {path.stem:24} {mode:9} {'; '.join(harm):.500}", flush=True)
+    finally:
+        canaries.close()
+    return wins
+
+
+def main(names: list[str]) -> int:
+    paths = [path for path in ATTACKS if not names or path.stem in names]
+    with sandbox_module.Sandbox(workers=1) as sandbox:
+        print("layers:", ", ".join(name for name, on in sandbox.layers.items() if on))
+    with ThreadPoolExecutor(2) as modes:
+        wins = sum(modes.map(run_all, [paths, paths], [False, True]))
+    print(f"{wins} of {2 * len(paths)} had success")
+    return 1 if wins else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

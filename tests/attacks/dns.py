@@ -1,0 +1,6 @@
+# Asks for a name.
+import socket
+
+
+def f(x):
+    return socket.gethostbyname("localhost")

@@ -1,0 +1,3 @@
+# Returns a value of a gigabyte.
+def f(x):
+    return ["x" * (1 << 20)] * (1 << 10)

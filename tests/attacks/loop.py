@@ -1,0 +1,4 @@
+# Loops for ever.
+def f(x):
+    while True:
+        pass

@@ -1,0 +1,3 @@
+# Loops while it is loaded.
+while True:
+    pass

@@ -1,0 +1,3 @@
+# Takes all memory.
+def f(x):
+    return len(bytearray(1 << 36))

@@ -1,0 +1,6 @@
+# Runs a program.
+import subprocess
+
+
+def f(x):
+    return subprocess.run(["id"], capture_output=True).stdout
