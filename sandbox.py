@@ -899,7 +899,8 @@ def equal(expected: Any, actual: Any) -> bool:
 
 def same_output(expected: str, actual: str) -> bool:
     """Do two texts have the same tokens? Numbers with a decimal point may differ as floats in equal() do."""
-    wanted, got = expected.split(), actual.split()
+    wanted = expected.split()
+    got = actual.split(maxsplit=len(wanted))  # no more work than the expected text is worth
     return len(wanted) == len(got) and all(map(_same_token, wanted, got))
 
 
@@ -1050,8 +1051,9 @@ def names_in(tree: ast.AST) -> set[str]:
 INSIDE = "evaluated inside the sandbox, expected value in sight"
 
 
-def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[Any], bool]], list[str]]:
-    """The job as the sandbox sees it, without expected values; a judge for each test; what to say of a pass."""
+def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[str], bool]], list[str]]:
+    """The job as the sandbox sees it, without expected values; for each test a judge of the text that comes back, and
+    what to say of a pass. No judge does more work than the expected value, or a megabyte, is worth."""
     tests, judges, notes = [], [], []
     for test in program.tests:
         note = ""
@@ -1059,31 +1061,46 @@ def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[Any], bool
             if not program.entry_point:
                 raise ValueError("a Call test needs the program's entry_point")
             tests.append({"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))})
-            judges.append(lambda value, expected=test.expected: equal(expected, value))
+            judges.append(functools.partial(judge_call, test.expected))
         elif isinstance(test, Check):
             inside, judge, split = split_check(test.code, program.entry_point)
             tests.append(inside)
-            judges.append(judge)
+            judges.append(functools.partial(judge_check, judge))
             note = "" if split else INSIDE
         else:
             tests.append({"stdin": test.stdin})
-            judges.append(lambda text, expected=test.stdout: same_output(expected, text))
+            judges.append(functools.partial(same_output, test.stdout))
         notes.append(note)
     return {"source": program.source, "entry_point": program.entry_point, "tests": tests}, judges, notes
 
 
-def judge_records(records: list[list[Any]], judges: list[Callable[[Any], bool]], notes: list[str]) -> Result:
+def judge_call(expected: Any, text: str) -> bool:
+    if len(text) > 1000 + 30 * len(json.dumps(encode(expected))):  # equal numbers may be written as 1 and 1.0000000001
+        return False
+    return equal(expected, decode(json.loads(text)))
+
+
+def judge_check(judge: Callable[[list[Any]], bool], text: str) -> bool:
+    if len(text) > 1 << 20:
+        raise TooLarge("the values that an assertion asks for are larger than a megabyte")
+    return judge(decode(json.loads(text)))
+
+
+def judge_records(records: list[list[Any]], judges: list[Callable[[str], bool]], notes: list[str]) -> Result:
     """Compare what came back with what was expected."""
     verdicts, details, seconds = [], [], []
     for (what, text, cpu_seconds), judge, note in zip(records, judges, notes, strict=True):
         verdict, detail = Verdict.wrong_answer, ""
         if what in ("returned", "printed"):
             try:
-                actual = decode(json.loads(text)) if what == "returned" else text
-                if judge(actual):
+                if judge(text):
                     verdict, detail = Verdict.passed, note
                 else:
-                    detail = f"got {actual!r:.200}"
+                    short = what == "returned" and len(text) < 10_000
+                    got = decode(json.loads(text)) if short else text
+                    detail = f"got {got!r}"[:200]
+            except TooLarge as error:
+                verdict, detail = Verdict.output_limit, str(error)
             except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
                 detail = f"not comparable: {error}"[:200]
         elif not (note and text.startswith("AssertionError")):

