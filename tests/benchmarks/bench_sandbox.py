@@ -198,7 +198,7 @@ def anatomy(args):
     spent = [[[(y - x) / 900 for x, y in zip(*pair, strict=True)] for pair in zip(*both, strict=True)]
              for both in zip(before, after, strict=True)]  # fmt: skip
     print(
-        f"{1000 * seconds / 900:.2f} ms a program, one worker; the zygote holds {status.split('VmRSS:')[1].split()[0]} kB"
+        f"{1000 * seconds / 900:.2f} ms a program, one worker; the zygote has {status.split('VmRSS:')[1].split()[0]} kB"
     )
     print("per program                page faults   user ms   system ms")
     rows = {"trainer": spent[0][0], "supervisor": spent[1][0], "zygote (forks)": spent[2][0], "runner": spent[2][1]}
@@ -222,11 +222,8 @@ def solutions(args):
     failed, start = 0, time.perf_counter()
     try:
         with Sandbox(args.workers) as sandbox:
-            for number in range(args.rounds):
-                programs = [
-                    Program(f"{problem.prompt}{problem.solution}\n# {number}", problem.tests, problem.entry_point)
-                    for problem in problems
-                ]
+            for _ in range(args.rounds):
+                programs = [problem.program(problem.solution) for problem in problems]
                 for program, result in zip(programs, sandbox.map(programs), strict=True):
                     if not result.all_passed:
                         failed += 1
@@ -242,9 +239,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", choices=["compare", "anatomy", "solutions"], default="compare")
     parser.add_argument("--rounds", type=int, default=5, help="of the comparison, or of the solutions")
-    parser.add_argument(
-        "--workers", type=int, default=2 * len(os.sched_getaffinity(0)), help="and clients of the others"
-    )
+    parser.add_argument("--workers", type=int, default=2 * len(os.sched_getaffinity(0)), help="also of the others")
     parser.add_argument("--programs", type=int, default=200, help="programs a round for the sandbox; others run fewer")
     parser.add_argument("--workloads", nargs="+", default=["ok", "mixed", "2% loops", "stdio"])
     parser.add_argument("--json", type=Path, help="write the comparison there too")
