@@ -374,7 +374,6 @@ def seccomp():
 
 FRAME = struct.Struct(">cI")  # a frame is its kind and the length of the text that follows
 READY, LOADED, RETURNED, RAISED, OUT_OF_MEMORY, TOO_LARGE, BAD_SYNTAX = b"!", b"L", b"R", b"E", b"M", b"T", b"S"
-ORDER = struct.Struct(">3I")  # what a runner reads first: the first test, the test after the last, the job's length
 CHANNEL = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the channel to the supervisor
 SCRATCH_BYTES = 1 << 24
 
@@ -382,9 +381,8 @@ SCRATCH_BYTES = 1 << 24
 def runner(settings, channel, output):
     """Confine this process, read the job, run it. Never returns."""
     try:
-        read = functools.partial(os.read, channel)
-        first, last, size = ORDER.unpack(read_exactly(read, ORDER.size))
-        job = json.loads(read_exactly(read, size))
+        with open(channel, "rb", closefd=False) as order:
+            (first, last), job = json.loads(order.readline()), json.loads(order.readline())
         tests, stdin = job["tests"][first:last], settings["null"]
         if "stdin" in tests[0]:
             with open("stdin", "wb") as file:
@@ -479,7 +477,7 @@ def zygote(settings, control):
     os.chdir(settings["scratch"])
     exec(compile("def warm(x): return [x, {'up': (1.5, None)}]", "warm.py", "exec"), scope := {})
     json.loads(json.dumps(encode(scope["warm"](1))))  # what every program needs is done once before the forks
-    control.sendall(message(settings["layers"]))
+    control.sendall(json.dumps(settings["layers"]).encode() + b"\n")
     gc.collect()
     gc.freeze()
     while True:
@@ -499,7 +497,7 @@ def zygote(settings, control):
                 os.waitpid(-1, 0)  # there is none other, unless a layer is off
         except ChildProcessError:
             empty_folder(settings["scratch"])
-        control.sendall(struct.pack(">i", os.waitstatus_to_exitcode(status)))
+        control.sendall(struct.pack("i", os.waitstatus_to_exitcode(status)))
 
 
 def confine(settings):
@@ -576,7 +574,7 @@ class Runner:
         theirs.close()
         if prints:
             os.close(output)
-        self.channel.sendall(ORDER.pack(first, last, len(job)) + job)
+        self.channel.sendall(b"[%d, %d]\n%s" % (first, last, job))
         ready, sender, _, _ = self.channel.recvmsg(1, socket.CMSG_SPACE(12))  # written before any of its code runs
         if ready != READY:
             raise OSError("a runner could not be confined")
@@ -640,7 +638,7 @@ class Runner:
         """Have the runner killed. Returns its exit code, negative for a signal; what it had printed is kept."""
         if self.exit_code is None:
             self.settings["zygote"].sendall(b"K")
-            (self.exit_code,) = struct.unpack(">i", read_exactly(self.settings["zygote"].recv, 4))
+            (self.exit_code,) = struct.unpack("i", self.settings["zygote"].recv(4))
             self.channel.close()
             if self.output is not None:
                 while len(self.printed) <= MAX_VALUE_BYTES and (data := os.read(self.output, 1 << 16)):
@@ -701,8 +699,8 @@ def run_job(settings, prints, job):
 
 
 def supervisor(settings):
-    """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. Jobs come by standard input, replies go to
-    standard output."""
+    """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. Its standard input has two lines of JSON a job,
+    the first for itself, the second for runners; its standard output a line a reply, the first says what is on."""
     settings["null"] = os.open(os.devnull, os.O_RDWR)
     settings["user"] = 60_000 + os.getpid() % 5_000
     settings["layers"] = dict.fromkeys(LAYERS, False) | {"limits": works(limit_resources, settings, 1)}
@@ -712,44 +710,14 @@ def supervisor(settings):
         settings.pop("zygote").close()
         zygote(settings, control)
     control.close()
-    write_all(1, message(read_message(settings["zygote"].recv)))  # the layers that are on
-    while True:
-        try:
-            prints, job = read_message(lambda size: os.read(0, size)), read_bytes(lambda size: os.read(0, size))
-        except EOFError:
-            os._exit(0)  # the trainer is gone
-        write_all(1, message(run_job(settings, prints, job)))
+    write_all(1, settings["zygote"].recv(1 << 16))
+    while prints := sys.stdin.buffer.readline():
+        records = run_job(settings, json.loads(prints), sys.stdin.buffer.readline())
+        write_all(1, json.dumps(records).encode() + b"\n")
+    os._exit(0)  # the trainer is gone
 
 
-def message(data):
-    """JSON behind its length: how trainer, supervisor and zygote talk."""
-    text = json.dumps(data).encode()
-    return struct.pack(">Q", len(text)) + text
-
-
-def read_message(read):
-    """Read one message with read(at most size) -> bytes. Raises EOFError where the other side is gone."""
-    return json.loads(read_bytes(read))
-
-
-def read_bytes(read):
-    return read_exactly(read, struct.unpack(">Q", read_exactly(read, 8))[0])
-
-
-def read_exactly(read, size):
-    parts = []
-    while size:
-        data = read(min(size, 1 << 20))
-        if not data:
-            raise EOFError("the other side closed the connection")
-        parts.append(data)
-        size -= len(data)
-    return b"".join(parts)
-
-
-if __name__ == "__main__" and sys.argv[1:2] == [
-    "--supervisor"
-]:  # before the imports below: small processes fork faster
+if __name__ == "__main__" and sys.argv[1:2] == ["--supervisor"]:  # before the imports below: what is small forks fast
     supervisor(json.loads(sys.argv[2]))
 
 
@@ -1133,14 +1101,7 @@ class Worker:
             [sys.executable, *"-s -S -P -B -X utf8".split(), __file__, "--supervisor", json.dumps(self.settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            bufsize=0,
-            env={
-                "PYTHONHASHSEED": "0",
-                "LD_BIND_NOW": "1",
-                "LANG": "C.UTF-8",
-                "HOME": self.settings["scratch"],
-                "PATH": "/usr/bin:/bin",
-            },
+            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "HOME": self.settings["scratch"], "PATH": "/usr/bin:/bin"},
             cwd="/",
             start_new_session=True,  # Ctrl-C in the terminal is for the trainer alone
         )
@@ -1155,26 +1116,20 @@ class Worker:
         """Send a job, wait for the reply, `patience` seconds at most."""
         self.ready()
         try:
-            prints = ["stdin" in test for test in job["tests"]]
-            write_all(self.process.stdin.fileno(), message(prints) + message(job))
+            for line in ["stdin" in test for test in job["tests"]], job:
+                self.process.stdin.write(json.dumps(line).encode() + b"\n")
+            self.process.stdin.flush()
         except OSError as error:
             raise WorkerDied(str(error)) from None
         return self.receive(patience)
 
     def receive(self, patience: float) -> Any:
-        deadline = time.monotonic() + patience
         poll = select.poll()
         poll.register(self.process.stdout, select.POLLIN)
-
-        def read(size: int) -> bytes:
-            if not poll.poll(1000 * max(0.0, deadline - time.monotonic())):
-                raise EOFError("no reply in time")
-            return os.read(self.process.stdout.fileno(), size)
-
-        try:
-            return read_message(read)
-        except (OSError, EOFError, ValueError) as error:
-            raise WorkerDied(str(error)) from None
+        line = self.process.stdout.readline() if poll.poll(1000 * patience) else b""
+        if not line.endswith(b"\n"):
+            raise WorkerDied("the other side closed the connection, or did not reply in time")
+        return json.loads(line)
 
     def stop(self) -> None:
         """Kill the zygote and all below it."""
