@@ -25,14 +25,15 @@ What is protected, where all layers are on (`python sandbox.py` tells; Linux, no
   * your network, processes, environment variables, terminal: it has none, and cannot see yours
   * your machine: CPU time (and wall time, in case it sleeps), memory, output and open files are limited; no new
     processes or threads; everything ends with its test, and with the trainer, even if that is killed
-  * your results: verdicts of one program cannot depend on another one; expected values are out of reach
+  * your results: expected values are out of reach, and programs leave nothing for each other
 What is not:
-  * a bug in the kernel can let a program out, though 105 system calls are few to find one in; a program may run native
-    code (ctypes). Against people who would spend such a bug on you, use a virtual machine as well
+  * a bug in the kernel can let a program out, though a hundred system calls are few to find one in; native code
+    (ctypes) is taken for granted. Against people who would spend such a bug on you, use a virtual machine as well
   * inputs are visible, so weak tests can be special-cased; a Check that cannot be taken apart runs inside, and says so
-  * timing: programs share the processor, and can slow each other down or signal through caches
-  * where a layer is off, `LAYERS` below says what is missing. macOS: only limits, wall time instead of CPU time, and
-    hidden expected values. Honest programs lose mkdir, sockets, threads, subprocess and site-packages everywhere.
+  * programs that conspire can signal each other through the processor's caches, timing, or the kernel's counters
+  * a program that fails can choose how it fails, and use the time of all its tests for one: do not reward either
+  * where a layer is off, LAYERS says what is missing. macOS: only hidden expected values, and wall time as the limit
+What honest programs lose: threads, subprocesses, sockets, mkdir, file locks, and packages outside Python's library.
 """
 
 import sys
@@ -40,8 +41,8 @@ import sys
 if sys.platform == "win32":
     sys.exit("minirl needs Linux or macOS; on Windows, install and run it inside WSL: learn.microsoft.com/windows/wsl")
 
+import atexit
 import functools
-import itertools
 import json
 import os
 import resource
@@ -57,7 +58,7 @@ LAYERS = {
     "files": "reads Python's library, writes its scratch folder, no other file (Landlock)",
     "read_only": "all file systems are read-only, the scratch folder is 16 MB of memory (mount namespace)",
     "network": "a network of its own, without any connection (network and IPC namespaces)",
-    "processes": "sees no other process, and one kill ends all of its own (process namespace)",
+    "processes": "no process of yours is in its reach, and one kill ends all of its own (process namespace)",
     "own_user": "a user of its own, who owns nothing (only where started as root)",
     "dies_with_parent": "the kernel kills it when the process that started it has died",
 }
@@ -68,6 +69,7 @@ LAYERS = {
 MAX_VALUE_BYTES = 8 << 20  # of one returned value, or of one program's standard output
 MAX_REPLY_BYTES = 16 << 20  # of everything one program returns
 MAX_DEPTH, MAX_NODES = 200, 2_000_000
+MAX_HASHED = 10_000  # members of a set that is decoded: numbers made to hash alike cost the square
 CONTAINERS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 # How to make a plain value of a subclass with the base class's own methods, which the subclass cannot override.
 FLATTEN = {
@@ -81,6 +83,10 @@ FLATTEN = {
     frozenset: lambda value: frozenset().union(value),
     dict: dict.copy,
 }
+# What Python's own functions return instead of lists; sent as {"iterable": [type name, item, ...]}.
+ITERABLES = (
+    "range map zip filter enumerate generator reversed list_reverseiterator deque dict_keys dict_values dict_items"
+)
 
 
 class TooLarge(ValueError):
@@ -121,16 +127,22 @@ def encode(value, max_nodes=float("inf")):
         for base, flatten in FLATTEN.items():
             if issubclass(kind, base):
                 return visit(flatten(value), depth)
+        if kind.__name__ in ITERABLES.split():
+            return {"iterable": [kind.__name__, *(visit(item, depth + 1) for item in value)]}
         return {"opaque": kind.__name__}
 
     return visit(value, 0)
 
 
 class Opaque:
-    """Stands for a value that is no plain data. Comparing it, or asking for its truth, is an error."""
+    """Stands for a value that is no plain data. Comparing it, or asking for its truth, is an error; what Python's own
+    functions return instead of lists can be iterated."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, items=None):
+        self.name, self.items = name, items
+
+    def __iter__(self):
+        return iter(self._refuse() if self.items is None else self.items)
 
     def __repr__(self):
         return f"<{self.name} object>"
@@ -148,13 +160,14 @@ def decode(data):
     if not isinstance(data, dict):
         return data
     ((tag, body),) = data.items()
+    if tag in ("set", "frozenset", "dict") and len(body) > MAX_HASHED:
+        raise ValueError(f"a {tag} of more than {MAX_HASHED} members")
     if tag == "dict":
-        items = [(decode(key), decode(value)) for key, value in body]
-        refuse_collisions(key for key, _ in items)
-        return dict(items)
+        return {decode(key): decode(value) for key, value in body}
     if tag in CONTAINERS:
-        items = [decode(item) for item in body]
-        return CONTAINERS[tag](items if tag == "tuple" else refuse_collisions(items))
+        return CONTAINERS[tag](map(decode, body))
+    if tag == "iterable":
+        return Opaque(str(body[0])[:80], list(map(decode, body[1:])))
     if tag == "int":
         return int(body, 16)
     if tag == "float":
@@ -166,16 +179,6 @@ def decode(data):
     if tag == "opaque":
         return Opaque(str(body)[:80])
     raise ValueError(f"unknown tag {tag!r:.80}")
-
-
-def refuse_collisions(items):
-    """The items as a list, if their hashes are about as different as they are: keys made to hash alike would make a
-    set of n items cost n squared. Honest ones hardly ever do."""
-    items = list(items)
-    hashes = {hash(item) for item in items}
-    if len(items) > 1000 and len(hashes) < len(items) // 2:
-        raise ValueError("too many values with the same hash")
-    return items
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -230,6 +233,8 @@ def limit_resources(settings, tests):
         ("RLIMIT_NOFILE", 64),
         ("RLIMIT_CORE", 0),
     ):
+        hard = resource.getrlimit(getattr(resource, name))[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         try:
             resource.setrlimit(getattr(resource, name), (value, value))
         except (ValueError, OSError):
@@ -238,9 +243,9 @@ def limit_resources(settings, tests):
 
 
 def own_namespaces():
-    """See and reach no process, network or shared memory of the machine, and mount file systems of one's own. Who is
-    not root may do this inside a user namespace. Does not hide files. New processes, not this one, get the new ids."""
-    unshare = 0x00020000 | 0x08000000 | 0x20000000 | 0x40000000  # CLONE_ NEWNS, NEWIPC, NEWPID, NEWNET
+    """Share no process ids, network or shared memory with the machine. Who is not root may do this inside a user
+    namespace. Sockets that are files stay in reach: Landlock and seccomp are for those. It holds for new children."""
+    unshare = 0x08000000 | 0x20000000 | 0x40000000  # CLONE_ NEWIPC, NEWPID, NEWNET
     user, group = os.geteuid(), os.getegid()
     call_libc("unshare", unshare if user == 0 else unshare | 0x10000000)  # CLONE_NEWUSER
     if user != 0:
@@ -251,7 +256,8 @@ def own_namespaces():
 
 def read_only(scratch):
     """Make all file systems read-only, hide /proc, and put an empty one of 16 MB on the scratch folder. Whatever the
-    user may read stays readable: that is Landlock's part."""
+    user may read stays readable, and devices stay what they are: that is Landlock's part."""
+    call_libc("unshare", 0x00020000)  # CLONE_NEWNS
     attributes = struct.pack("=4Q", 1 | 2, 0, 1 << 18, 0)  # set MOUNT_ATTR_ RDONLY and NOSUID; MS_PRIVATE
     call_libc("syscall", 442, -100, b"/", 0x8000, attributes, len(attributes))  # mount_setattr(AT_FDCWD, AT_RECURSIVE)
     for folder, files in (("/proc", 1), (scratch, 1000)):
@@ -260,8 +266,8 @@ def read_only(scratch):
 
 
 def landlock(scratch):
-    """Open no file but Python's own library, shared libraries and the scratch folder, and connect nowhere. Does not
-    stop stat(): that a file exists, its size and its times can be seen."""
+    """Open no file but Python's own library, shared libraries and the scratch folder; no TCP, no abstract sockets and
+    no signals to others. Does not stop stat(): that a file exists, its size and its times can be seen."""
     version = call_libc("syscall", 444, None, 0, 1)  # landlock_create_ruleset, which also tells the version
     rights = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1  # all that this kernel knows
     execute, write_file, read_file, read_folder = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -280,7 +286,7 @@ def landlock(scratch):
             call_libc("syscall", 445, ruleset, 1, struct.pack("=Qi", right & rights, folder), 0)  # landlock_add_rule
             os.close(folder)
     call_libc("prctl", 38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, a condition
-    call_libc("syscall", 446, ruleset, 0)  # landlock_restrict_self
+    call_libc("syscall", 446, ruleset, 1 if version >= 7 else 0)  # landlock_restrict_self, without an audit log
     os.close(ruleset)
 
 
@@ -302,38 +308,45 @@ def keep_capabilities(kept):
     call_libc("capset", struct.pack("=Ii", 0x20080522, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0))
 
 
+def be_the_one_to_kill():
+    """Should the machine run out of memory, let the kernel choose this process; and let it dump no core anywhere."""
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    call_libc("prctl", 4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+
+
 def die_with_parent():
     """Be killed when the parent dies. Set after a change of user, which clears it."""
     call_libc("prctl", 1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 # The system calls that a computation needs, with their numbers on x86-64 and aarch64. All others, also those that
-# future kernels add, answer "not implemented": no fork, exec, kill, socket, connect, ptrace, mount, chmod, mkdir, link.
+# future kernels add, answer "not implemented": fork, exec, kill, socket, connect, ptrace, mount, chmod, mkdir, ...
 SYSCALLS = """
     read 0 63, write 1 64, readv 19 65, writev 20 66, pread64 17 67, pwrite64 18 68, lseek 8 62, open 2 -,
     openat 257 56, openat2 437 437, close 3 57, close_range 436 436, stat 4 -, fstat 5 80, lstat 6 -,
     newfstatat 262 79, statx 332 291, access 21 -, faccessat 269 48, faccessat2 439 439, readlink 89 -,
     readlinkat 267 78, getdents64 217 61, getcwd 79 17, chdir 80 49, fchdir 81 50, unlink 87 -, unlinkat 263 35,
     rename 82 -, renameat 264 38, renameat2 316 276, truncate 76 45, ftruncate 77 46, fsync 74 82, fdatasync 75 83,
-    fadvise64 221 223, umask 95 166, mmap 9 222, munmap 11 215, mprotect 10 226, mremap 25 216, madvise 28 233,
+    umask 95 166, mmap 9 222, munmap 11 215, mprotect 10 226, mremap 25 216, madvise 28 233,
     brk 12 214, rt_sigaction 13 134, rt_sigprocmask 14 135, rt_sigreturn 15 139, rt_sigpending 127 136,
     rt_sigtimedwait 128 137, sigaltstack 131 132, pipe 22 -, pipe2 293 59, dup 32 23, dup2 33 -, dup3 292 24,
     poll 7 -, ppoll 271 73, select 23 -, pselect6 270 72, epoll_create1 291 20, epoll_ctl 233 21, epoll_wait 232 -,
-    epoll_pwait 281 22, eventfd2 290 19, recvfrom 45 207, futex 202 98, sched_yield 24 124,
+    epoll_pwait 281 22, eventfd2 290 19, recvfrom 45 207, sched_yield 24 124,
     sched_getaffinity 204 123, nanosleep 35 101, clock_nanosleep 230 115, clock_gettime 228 113,
     clock_getres 229 114, gettimeofday 96 169, time 201 -, times 100 153, getrusage 98 165, getrlimit 97 163,
     alarm 37 -, setitimer 38 103, getitimer 36 102, pause 34 -, getpid 39 172, getppid 110 173, gettid 186 178,
     getuid 102 174, geteuid 107 175, getgid 104 176, getegid 108 177, getpgrp 111 -, getgroups 115 158,
     getresuid 118 148, getresgid 120 150, uname 63 160, sysinfo 99 179, getrandom 318 278, membarrier 324 283,
-    rseq 334 293, set_robust_list 273 99, set_tid_address 218 96, restart_syscall 219 128, arch_prctl 158 -,
-    exit 60 93, exit_group 231 94"""
+    restart_syscall 219 128, exit 60 93, exit_group 231 94"""
 # These only with certain arguments: name, numbers, {index of the 32-bit half of an argument: allowed values}.
 LIMITED_SYSCALLS = (
-    ("fcntl", 72, 25, {2: (0, 1, 2, 3, 4, 5, 6, 7, 1030)}),  # not F_SETOWN and F_SETSIG, a way to send signals
+    ("fcntl", 72, 25, {2: (0, 1, 2, 3, 4, 1030)}),  # no locks, which others see; no F_SETOWN, which sends signals
+    ("futex", 202, 98, {2: (128, 129, 137, 138, 393)}),  # its own, not shared with others
     ("ioctl", 16, 29, {2: (0x5401, 0x5421, 0x541B, 0x5451)}),  # isatty(), setblocking(), FIONREAD, FIOCLEX
     ("prlimit64", 302, 261, {0: (0,)}),  # its own limits
     ("socketpair", 53, 199, {0: (1,)}),  # AF_UNIX: an event loop of asyncio wakes itself by one
-    ("sendto", 44, 206, {8: (0,), 9: (0,)}),  # to the other end of such a pair, not to an address
+    ("sendto", 44, 206, {6: (0, 0x40, 0x4000, 0x4040), 8: (0,), 9: (0,)}),  # no address, no urgent data
 )
 
 
@@ -378,18 +391,19 @@ CHANNEL = 3  # a runner's descriptors: 0 to 2 are the program's standard streams
 SCRATCH_BYTES = 1 << 24
 
 
-def runner(settings, channel, output):
+def runner(settings, channel, output=None):
     """Confine this process, read the job, run it. Never returns."""
     try:
         with open(channel, "rb", closefd=False) as order:
             (first, last), job = json.loads(order.readline()), json.loads(order.readline())
-        tests, stdin = job["tests"][first:last], settings["null"]
+        tests = job["tests"][first:last]
+        stdin = null = os.open(os.devnull, os.O_RDWR)  # its own: flags of the zygote's would stay for the next runner
         if "stdin" in tests[0]:
             with open("stdin", "wb") as file:
                 file.write(tests[0]["stdin"].encode("utf-8", "surrogatepass"))
             stdin = os.open("stdin", os.O_RDONLY)
             os.unlink("stdin")
-        for target, source in enumerate((stdin, output, settings["null"], channel)):
+        for target, source in enumerate((stdin, null if output is None else output, null, channel)):
             os.dup2(source, target)
         os.closerange(CHANNEL + 1, 256)
         layers = settings["layers"]
@@ -418,7 +432,11 @@ def run_untrusted(job, tests):
         except SystemExit as leave:
             if not reads_stdin or leave.code not in (None, 0):
                 raise
-        sys.stdout.flush()
+        if reads_stdin:  # what Python does before it ends
+            atexit._run_exitfuncs()
+            namespace.clear()
+        for stream in (sys.stdout, sys.__stdout__):
+            stream.flush()
 
     def call(test):
         if "args" in test:
@@ -471,8 +489,10 @@ def zygote(settings, control):
     for module in ("bisect", "collections", "functools", "heapq", "itertools", "math", "operator", "re", "typing"):
         __import__(module)  # what programs import most; more would make every fork slower
     builtins.exit = builtins.quit = sys.exit  # these come with the module site, which is not loaded
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):  # the trainer's: not for this process
-        os.dup2(settings["null"], descriptor)
+        os.dup2(null, descriptor)
+    os.close(null)
     confine(settings)
     os.chdir(settings["scratch"])
     exec(compile("def warm(x): return [x, {'up': (1.5, None)}]", "warm.py", "exec"), scope := {})
@@ -505,6 +525,7 @@ def confine(settings):
     layers, scratch = settings["layers"], settings["scratch"]
     libc()  # looked up once, not in every runner
     empty_folder(scratch)  # of what a predecessor that was killed has left
+    switch_on(be_the_one_to_kill)
     layers["read_only"] = layers["processes"] and switch_on(read_only, scratch)
     layers["files"] = switch_on(landlock, scratch)
     user = settings["user"], library_is_private()
@@ -513,8 +534,8 @@ def confine(settings):
     if layers["own_user"]:
         os.chown(scratch, settings["user"], -1)
         leave_root(*user)
-    elif layers["processes"]:
-        keep_capabilities(0)
+    else:
+        switch_on(keep_capabilities, 0)
     layers["dies_with_parent"] = switch_on(die_with_parent)
     seccomp_filter()
     layers["seccomp"] = works(seccomp)
@@ -534,10 +555,7 @@ def empty_folder(path):
     """Delete all that a program left in its scratch folder. Nested folders are moved up first: a path could be longer
     than the system allows, and the walk deeper than Python's stack."""
     os.chmod(path, 0o700)
-    for number in itertools.count():
-        entries = list(os.scandir(path))
-        if not entries:
-            return
+    while entries := list(os.scandir(path)):
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
@@ -546,10 +564,11 @@ def empty_folder(path):
             for inner in list(os.scandir(entry.path)):
                 if inner.is_dir(follow_symlinks=False):
                     os.chmod(inner.path, 0o700)
-                    os.rename(inner.path, os.path.join(path, f"{number}-{inner.inode()}"))
+                    os.rename(inner.path, os.path.join(path, os.urandom(16).hex()))
                 else:
                     os.unlink(inner.path)
             os.rmdir(entry.path)
+    os.utime(path, (0, 0))  # not even when
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -567,10 +586,10 @@ class Runner:
     def __init__(self, settings, job, first, last, prints):
         self.settings, self.exit_code, self.printed, self.received = settings, None, bytearray(), bytearray()
         self.channel, theirs = socket.socketpair()
-        self.output, output = os.pipe() if prints else (None, settings["null"])
+        self.output, output = os.pipe() if prints else (None, None)
         if sys.platform == "linux":
             self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # the kernel tells who writes
-        socket.send_fds(settings["zygote"], [b"F"], [theirs.fileno(), output])
+        socket.send_fds(settings["zygote"], [b"F"], [theirs.fileno(), output] if prints else [theirs.fileno()])
         theirs.close()
         if prints:
             os.close(output)
@@ -579,6 +598,7 @@ class Runner:
         if ready != READY:
             raise OSError("a runner could not be confined")
         self.pid = struct.unpack("3i", sender[0][2])[0] if sender else None
+        self.channel.setblocking(False)  # whatever poll() has promised
         self.poll = select.poll()
         self.poll.register(0, 0)  # the trainer: only its end is reported
         self.poll.register(self.channel, select.POLLIN)
@@ -616,6 +636,8 @@ class Runner:
                     os._exit(1)  # the trainer is gone: the zygote notices, and kills the runner
                 try:
                     data = os.read(descriptor, 1 << 16)
+                except BlockingIOError:
+                    continue
                 except ConnectionResetError:
                     data = b""
                 if data:
@@ -668,7 +690,7 @@ def run_job(settings, prints, job):
         room -= len(text)
         if room < 0:
             what, text = "output_limit", f"all tests together returned more than {MAX_REPLY_BYTES} bytes"
-        records.append([what, text, seconds])
+        records.append([what, text if what in ("returned", "printed") else text[:300], seconds])
 
     while len(records) < len(prints):
         if [what for what, _, _ in records].count("timeout") >= settings["max_timeouts"]:
@@ -701,7 +723,6 @@ def run_job(settings, prints, job):
 def supervisor(settings):
     """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. Its standard input has two lines of JSON a job,
     the first for itself, the second for runners; its standard output a line a reply, the first says what is on."""
-    settings["null"] = os.open(os.devnull, os.O_RDWR)
     settings["user"] = 60_000 + os.getpid() % 5_000
     settings["layers"] = dict.fromkeys(LAYERS, False) | {"limits": works(limit_resources, settings, 1)}
     settings["layers"]["network"] = settings["layers"]["processes"] = switch_on(own_namespaces)
@@ -733,8 +754,9 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -836,53 +858,61 @@ class SandboxError(RuntimeError):
 # 7. Comparison, led by the expected value, which is trusted: the actual one is decoded data
 
 
-def equal(expected: Any, actual: Any) -> bool:
-    """Python's == for plain data, with a tolerance for floats (relative 1e-6, absolute 1e-9), and nan equal to nan.
+def matches(expected: Any, data: Any) -> bool:
+    """Does what came back, still tagged JSON, equal the expected value? Raises as decode() does.
 
-    1 == 1.0 == True; a list is not a tuple; members of sets and keys of dicts must be equal exactly.
+    Python's == for plain data: 1 == 1.0 == True, a list is no tuple. Where a float is expected, there is a tolerance
+    (relative 1e-6, absolute 1e-9), and nan equals nan; members of sets and keys of dicts must be equal exactly. Sets
+    and dicts are looked up in the expected one, so that no table is made of values that were chosen to collide.
     """
-    if isinstance(expected, float) or isinstance(actual, float):
-        if not isinstance(expected, int | float) or not isinstance(actual, int | float):
+    tag, body = "list", data
+    if isinstance(data, dict):
+        ((tag, body),) = data.items()
+    if isinstance(expected, list | tuple):
+        kind = "list" if isinstance(expected, list) else "tuple"
+        return (
+            tag == kind and isinstance(body, list) and len(body) == len(expected) and all(map(matches, expected, body))
+        )
+    if isinstance(expected, set | frozenset | dict):
+        if not isinstance(body, list) or tag not in (("dict",) if isinstance(expected, dict) else ("set", "frozenset")):
             return False
+        missing = dict(expected) if tag == "dict" else dict.fromkeys(expected)
+        for item in body:
+            key, value = item if tag == "dict" else (item, None)
+            key = decode(key)
+            if key not in missing or not matches(missing.pop(key), value):
+                return False
+        return not missing
+    if isinstance(data, list) or tag in (*CONTAINERS, "dict", "opaque", "iterable"):
+        return False
+    actual = decode(data)
+    if isinstance(expected, float) and isinstance(actual, int | float):
         try:
             both_nan = expected != expected and actual != actual
             return both_nan or math.isclose(expected, actual, rel_tol=1e-6, abs_tol=1e-9)
         except OverflowError:  # an int too large for a float
-            return expected == actual
-    if isinstance(expected, list | tuple):
-        return (
-            isinstance(actual, list | tuple)
-            and isinstance(expected, list) == isinstance(actual, list)
-            and len(expected) == len(actual)
-            and all(map(equal, expected, actual))
-        )
-    if isinstance(expected, dict):
-        return (
-            isinstance(actual, dict)
-            and expected.keys() == actual.keys()
-            and all(equal(value, actual[key]) for key, value in expected.items())
-        )
-    return not isinstance(actual, Opaque) and bool(expected == actual)
+            return False
+    return bool(expected == actual)
 
 
 def same_output(expected: str, actual: str) -> bool:
-    """Do two texts have the same tokens? Numbers with a decimal point may differ as floats in equal() do."""
+    """Do two texts have the same tokens? Where a token with a decimal point is expected, there is the tolerance of
+    matches(); an expected 6 may be printed as 6.0."""
     wanted = expected.split()
     got = actual.split(maxsplit=len(wanted))  # no more work than the expected text is worth
     return len(wanted) == len(got) and all(map(_same_token, wanted, got))
 
 
 def _same_token(expected: str, actual: str) -> bool:
-    if expected == actual:
-        return True
+    if "." not in expected:
+        return expected == (actual.rstrip("0").removesuffix(".") if "." in actual else actual)
     try:
-        return "." in expected + actual and equal(float(expected), float(actual))
+        return expected == actual or matches(float(expected), float(actual))
     except ValueError:
         return False
 
 
-# What may be evaluated in the trainer when an assertion is taken apart: plain operations on plain data, none of which
-# the values that it meets can make run for long.
+# What may be evaluated in the trainer when an assertion is taken apart: plain operations on plain data.
 PLAIN = "abs all any bool float frozenset int isinstance len list max min round set sorted str sum tuple".split()
 PLAIN = {"math": math, **{name: getattr(builtins, name) for name in PLAIN}}
 
@@ -890,8 +920,9 @@ PLAIN = {"math": math, **{name: getattr(builtins, name) for name in PLAIN}}
 class Splitter(ast.NodeTransformer):
     """Visits the condition of an assertion; what is not evaluated in the trainer becomes holes[0], holes[1], ..."""
 
-    def __init__(self, entry_point: str | None):
+    def __init__(self, entry_point: str | None, setup: list[ast.stmt]):
         self.entry_point, self.holes = entry_point, []
+        self.plain_names = PLAIN.keys() - {entry_point} - set().union(*map(names_in, setup)) | {"math"}
 
     def visit(self, node: ast.AST) -> ast.AST:
         if not isinstance(node, ast.expr) or self.is_plain(node):
@@ -901,14 +932,20 @@ class Splitter(ast.NodeTransformer):
 
     def is_plain(self, node: ast.expr) -> bool:
         match node:
-            case ast.Constant() | ast.Compare() | ast.BoolOp() | ast.UnaryOp() | ast.BinOp(op=ast.Add() | ast.Sub()):
-                return True
+            case ast.Compare(ops=operators, comparators=others):  # "is" is about objects, of which only copies arrive
+                singletons = [
+                    isinstance(other, ast.Constant) and other.value in (None, True, False) for other in others
+                ]
+                identities = [isinstance(operator, ast.Is | ast.IsNot) for operator in operators]
+                return all(not i or s for i, s in zip(identities, singletons, strict=True))
+            case ast.Constant() | ast.BoolOp(op=ast.And()) | ast.UnaryOp() | ast.BinOp(op=ast.Add() | ast.Sub()):
+                return True  # not "or": all holes are evaluated, also those that Python would not come to
             case ast.BinOp():
                 return not any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(node))  # 2 ** 10
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.Dict(keys=parts):
                 return not any(part is None or isinstance(part, ast.Starred) for part in parts)  # [*xs], {**xs}
             case ast.Name(id=name):
-                return name in PLAIN and name != self.entry_point
+                return name in self.plain_names
             case ast.Attribute(value=ast.Name(id="math"), attr="isclose" | "pi" | "e" | "inf" | "nan"):
                 return True
             case ast.Call(func=ast.Attribute() as function):
@@ -925,8 +962,10 @@ class Splitter(ast.NodeTransformer):
                 return name
             case ast.Call(func=ast.Name(id=name)) if not self.entry_point and name not in dir(builtins):
                 return None if any(isinstance(part, ast.Call) for part in ast.walk(node) if part is not node) else name
-            case ast.Call(func=ast.Name() | ast.Attribute(value=ast.Constant()), args=[part], keywords=[]):
-                return self.function_of(part)  # Counter(f(x)), "".join(f(x))
+            case ast.Call(
+                func=ast.Name(id="Counter") | ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[]
+            ):
+                return self.function_of(part)
             case ast.Call(func=ast.Attribute(value=part), args=[], keywords=[]):
                 return self.function_of(part)  # f(x).items()
             case ast.Subscript(value=part) | ast.Attribute(value=part):
@@ -944,22 +983,18 @@ def split_check(code: str, entry_point: str | None) -> tuple[dict[str, Any], Cal
     {'setup': 'xs = [3]', 'expressions': ['f(xs)']}
     """
     *setup, last = parse_check(code)
-    splitter = Splitter(entry_point if entry_point in names_in(last) else None)
+    splitter = Splitter(entry_point, setup)
     if isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
         condition = ast.Expression(splitter.visit(last.test))
         functions = set(map(splitter.function_of, splitter.holes))
         if len(functions) == 1 and None not in functions:
             compiled = compile(ast.fix_missing_locations(condition), "assertion", "eval")
-            makes_sets = any(isinstance(node, ast.Name) and "set" in node.id for node in ast.walk(condition))
-
-            def judge(values: list[Any]) -> bool:
-                for value in values:
-                    if makes_sets and isinstance(value, list | tuple):
-                        refuse_collisions(item for item in value if not isinstance(item, list | set | dict))
-                return bool(eval(compiled, {"__builtins__": {}, **PLAIN, "holes": values}))
-
-            inside = "\n".join(map(ast.unparse, setup))
-            return {"setup": inside, "expressions": list(map(ast.unparse, splitter.holes))}, judge, True
+            inside = {
+                "setup": "\n".join(map(ast.unparse, setup)),
+                "expressions": list(map(ast.unparse, splitter.holes)),
+            }
+            scope = {"__builtins__": {}, **PLAIN}
+            return inside, lambda values: bool(eval(compiled, scope | {"holes": values})), True
     return {"setup": code.strip(), "expressions": ["True"]}, lambda values: values == [True], False
 
 
@@ -977,43 +1012,34 @@ def has_assertion(tree: ast.AST) -> bool:
 
 def split_test_function(code: str, entry_point: str) -> list[Check]:
     """Take a test function, such as HumanEval's `def check(candidate): ...`, apart into a Check for each assertion. A
-    loop around assertions stays whole; each Check brings the statements before it that it needs. Raises SyntaxError if
-    the last function of the code has no assertion.
+    loop around assertions stays whole; each Check brings the statements before it. Raises SyntaxError if the function
+    called check, or else the last one, has no assertion.
 
-    >>> split_test_function("def check(g):\\n    x = 1\\n    assert g(x) == 1\\n    assert g(2) == 2", "f")
-    [Check(code='x = 1\\nassert f(x) == 1'), Check(code='assert f(2) == 2')]
+    >>> split_test_function("def check(g):\\n    assert g(1) == 1\\n    x = 2\\n    assert g(x) == 2", "f")
+    [Check(code='assert f(1) == 1'), Check(code='x = 2\\nassert f(x) == 2')]
     """
     statements = ast.parse(code).body
-    functions = [node for node in statements if isinstance(node, ast.FunctionDef) and has_assertion(node)]
-    if not functions or len(functions[-1].args.args) != 1:
+    functions = [node for node in statements if isinstance(node, ast.FunctionDef)]
+    function = next((node for node in functions if node.name == "check"), functions[-1] if functions else None)
+    if function is None or not has_assertion(function) or len(function.args.args) != 1:
         raise SyntaxError("expected a function of one argument with assertions, such as check(candidate)")
-    function, checks = functions[-1], []
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and node.id == function.args.args[0].arg:
             node.id = entry_point
-    before = [node for node in statements if node is not function]
+    before, checks = statements[: statements.index(function)], []
     for statement in function.body:
-        if isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Constant):
-            continue  # HumanEval has "assert True", which everything would pass
-        if has_assertion(statement):
-            needed, names = [statement], names_in(statement)
-            for earlier in reversed(before):
-                if isinstance(earlier, ast.Expr | ast.For | ast.While) or names & names_in(earlier):
-                    if not (isinstance(earlier, ast.Expr) and isinstance(earlier.value, ast.Constant)):  # a docstring
-                        needed.insert(0, earlier)
-                        names |= names_in(earlier)
-            checks.append(Check("\n".join(map(ast.unparse, needed))))
-        else:
+        if not has_assertion(statement):
             before.append(statement)
+        elif not (isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Constant)):  # "assert True"
+            checks.append(Check("\n".join(map(ast.unparse, [*before, statement]))))
     return checks
 
 
 def names_in(tree: ast.AST) -> set[str]:
-    """All names that a statement reads or binds."""
+    """The names that statements bind, and those that they read."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    imported = [node for node in ast.walk(tree) if isinstance(node, ast.alias)]
-    return names | {(node.asname or node.name).split(".")[0] for node in imported}
+    return names | {node.asname or node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
 
 
 INSIDE = "evaluated inside the sandbox, expected value in sight"
@@ -1033,9 +1059,11 @@ def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[str], bool
         elif isinstance(test, Check):
             inside, judge, split = split_check(test.code, program.entry_point)
             tests.append(inside)
-            judges.append(functools.partial(judge_check, judge))
+            judges.append(functools.partial(judge_check, test.code, judge))
             note = "" if split else INSIDE
         else:
+            if len(test.stdin) > SCRATCH_BYTES // 4:
+                raise ValueError("the standard input of a StdIO test is too long")
             tests.append({"stdin": test.stdin})
             judges.append(functools.partial(same_output, test.stdout))
         notes.append(note)
@@ -1045,12 +1073,12 @@ def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[str], bool
 def judge_call(expected: Any, text: str) -> bool:
     if len(text) > 1000 + 30 * len(json.dumps(encode(expected))):  # equal numbers may be written as 1 and 1.0000000001
         return False
-    return equal(expected, decode(json.loads(text)))
+    return matches(expected, json.loads(text))
 
 
-def judge_check(judge: Callable[[list[Any]], bool], text: str) -> bool:
-    if len(text) > 1 << 20:
-        raise TooLarge("the values that an assertion asks for are larger than a megabyte")
+def judge_check(code: str, judge: Callable[[list[Any]], bool], text: str) -> bool:
+    if len(text) > (limit := (1 << 16) + 30 * len(code)):
+        raise TooLarge(f"the values that this assertion asks for take more than {limit} bytes; a Call may take more")
     return judge(decode(json.loads(text)))
 
 
@@ -1066,15 +1094,15 @@ def judge_records(records: list[list[Any]], judges: list[Callable[[str], bool]],
                 else:
                     short = what == "returned" and len(text) < 10_000
                     got = decode(json.loads(text)) if short else text
-                    detail = f"got {got!r}"[:200]
+                    detail = f"got {got!r}"
             except TooLarge as error:
                 verdict, detail = Verdict.output_limit, str(error)
             except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
-                detail = f"not comparable: {error}"[:200]
+                detail = f"not comparable: {error}"
         elif not (note and text.startswith("AssertionError")):
             verdict, detail = Verdict(what), text
         verdicts.append(verdict)
-        details.append(detail)
+        details.append(detail.encode("unicode_escape").decode()[:300])  # a terminal or a log may show it
         seconds.append(cpu_seconds)
     return Result(tuple(verdicts), tuple(details), tuple(seconds))
 
@@ -1088,15 +1116,15 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """A zygote, seen from the trainer."""
+    """A supervisor with all that is below it, seen from the trainer. It is started when it is needed."""
 
     def __init__(self, settings: dict[str, Any], folder: Path):
         self.settings = settings | {"scratch": str(folder)}
         folder.mkdir(mode=0o700)
-        self.start()
+        self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        self.layers: dict[str, bool] | None = None  # what the zygote says once it is ready
+    def start(self) -> dict[str, bool]:
+        """Returns the layers of isolation that are on. Raises WorkerDied."""
         self.process = subprocess.Popen(
             [sys.executable, *"-s -S -P -B -X utf8".split(), __file__, "--supervisor", json.dumps(self.settings)],
             stdin=subprocess.PIPE,
@@ -1105,22 +1133,14 @@ class Worker:
             cwd="/",
             start_new_session=True,  # Ctrl-C in the terminal is for the trainer alone
         )
-
-    def ready(self) -> dict[str, bool]:
-        """Wait for the zygote; returns the layers of isolation that it has found."""
-        if self.layers is None:
-            self.layers = self.receive(patience=60.0)
-        return self.layers
+        WORKERS.add(self)
+        return self.receive(patience=60.0)
 
     def ask(self, job: dict[str, Any], patience: float) -> Any:
-        """Send a job, wait for the reply, `patience` seconds at most."""
-        self.ready()
-        try:
-            for line in ["stdin" in test for test in job["tests"]], job:
-                self.process.stdin.write(json.dumps(line).encode() + b"\n")
-            self.process.stdin.flush()
-        except OSError as error:
-            raise WorkerDied(str(error)) from None
+        """Send a job, wait for the reply, `patience` seconds at most. Raises WorkerDied."""
+        for line in ["stdin" in test for test in job["tests"]], job:
+            self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        self.process.stdin.flush()
         return self.receive(patience)
 
     def receive(self, patience: float) -> Any:
@@ -1128,18 +1148,39 @@ class Worker:
         poll.register(self.process.stdout, select.POLLIN)
         line = self.process.stdout.readline() if poll.poll(1000 * patience) else b""
         if not line.endswith(b"\n"):
-            raise WorkerDied("the other side closed the connection, or did not reply in time")
+            raise WorkerDied("the worker has died, or did not reply in time")
         return json.loads(line)
 
     def stop(self) -> None:
-        """Kill the zygote and all below it."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        """Kill the supervisor and all below it."""
+        if self.process is not None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                try:
+                    pipe.close()
+                except OSError:  # what was left to be written
+                    pass
+            self.process = None
+
+
+WORKERS: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+
+
+def let_go_of_workers() -> None:
+    """In a forked child of the trainer: workers live as long as somebody holds the pipe to them, and that is not for
+    the child to do. (A file object in it may close the descriptor later, so the descriptor stays in use.)"""
+    null = os.open(os.devnull, os.O_RDWR)
+    for worker in list(WORKERS):
+        if worker.process is not None:
+            os.dup2(null, worker.process.stdin.fileno(), inheritable=False)
+    os.close(null)
+
+
+os.register_at_fork(after_in_child=let_go_of_workers)
 
 
 class Sandbox:
@@ -1174,13 +1215,13 @@ class Sandbox:
             raise ValueError(f"no such layer: {', '.join(sorted(unknown))}; there are {', '.join(LAYERS)}")
         self.settings = dict(cpu_seconds=cpu_seconds, memory_mb=memory_mb, isolate=isolate, max_timeouts=max_timeouts)
         self.sandbox_errors = 0
-        self._closed = False
-        self._jobs: queue.SimpleQueue[tuple[Program, Future[Result]]] = queue.SimpleQueue()
-        self._workers: list[Worker] = []
+        self._closed, self._guard = False, threading.Lock()
+        self._jobs: queue.SimpleQueue[tuple[Program, Future[Result]] | None] = queue.SimpleQueue()
         self._folder, self._lock = make_scratch()
+        self._workers = [Worker(self.settings, self._folder / str(i)) for i in range(workers)]
         try:
-            self._workers = [Worker(self.settings, self._folder / str(i)) for i in range(workers)]
-            self._layers = [worker.ready() for worker in self._workers][0]
+            with ThreadPoolExecutor(workers) as starters:
+                self._layers = list(starters.map(Worker.start, self._workers))[0]
             if missing := [name for name in require if not self._layers[name]]:
                 active = ", ".join(name for name, on in self._layers.items() if on)
                 raise SandboxError(f"this machine does not offer the layers {', '.join(missing)}; it has {active}")
@@ -1200,10 +1241,11 @@ class Sandbox:
 
     def submit(self, program: Program) -> Future[Result]:
         """Run a program in the background; the future's result is a Result."""
-        if self._closed:
-            raise RuntimeError("cannot submit to a closed sandbox")
         future: Future[Result] = Future()
-        self._jobs.put((program, future))
+        with self._guard:
+            if self._closed:
+                raise RuntimeError("cannot submit to a closed sandbox")
+            self._jobs.put((program, future))
         return future
 
     def map(self, programs: Iterable[Program]) -> Iterator[Result]:
@@ -1219,8 +1261,8 @@ class Sandbox:
 
     def _serve(self, worker: Worker) -> None:
         """One thread a worker: take the next program, run it, set its future."""
-        while not self._closed:
-            program, future = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
+            program, future = job
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(self._run(worker, program))
@@ -1229,33 +1271,40 @@ class Sandbox:
 
     def _run(self, worker: Worker, program: Program) -> Result:
         job, judges, notes = prepare(program)
-        wall, reason = wall_seconds(self.settings["cpu_seconds"]), ""
+        patience = 60 + 2 * wall_seconds(self.settings["cpu_seconds"]) * len(judges)
         for _ in range(2):  # an infrastructure failure gets one retry
             try:
-                return judge_records(worker.ask(job, patience=60 + 2 * wall * len(judges)), judges, notes)
-            except WorkerDied as error:
-                if self._closed:
-                    raise SandboxError("the sandbox was closed while the program ran") from None
-                reason = f"the worker died twice: {error}"
-                worker.stop()
-                worker.start()
-        n = len(judges)
+                with self._guard:
+                    if self._closed:
+                        raise SandboxError("the sandbox was closed before the program had ended")
+                    if worker.process is None:
+                        worker.start()
+                records = worker.ask(job, patience)
+            except (WorkerDied, OSError, ValueError, AttributeError) as error:
+                reason = f"the worker failed twice: {error}"
+                with self._guard:
+                    worker.stop()
+            else:
+                return judge_records(records, judges, notes)
         self.sandbox_errors += 1
+        n = len(judges)
         return Result((Verdict.sandbox_error,) * n, (reason,) * n, (0.0,) * n)
 
     def close(self) -> None:
         """Kill all workers and cancel the programs that wait. Safe to call twice."""
-        if self._closed:
-            return
-        self._closed = True
-        while not self._jobs.empty():
-            self._jobs.get()[1].cancel()
-        for worker in self._workers:
-            worker.stop()
-            cancelled: Future[Result] = Future()
-            cancelled.cancel()
-            self._jobs.put((Program("", ()), cancelled))  # wakes the worker's thread, which then ends
-        remove_scratch(self._folder)
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            while not self._jobs.empty():
+                try:
+                    self._jobs.get_nowait()[1].cancel()
+                except queue.Empty:
+                    break
+            for worker in self._workers:
+                worker.stop()
+                self._jobs.put(None)  # ends a thread
+        shutil.rmtree(self._folder, ignore_errors=True)
         os.close(self._lock)
 
     def __enter__(self) -> "Sandbox":
@@ -1266,29 +1315,28 @@ class Sandbox:
 
 
 def make_scratch() -> tuple[Path, int]:
-    """A new folder for the workers' scratch folders, and the lock that says that it is in use. Folders whose trainer
-    was killed are removed: their locks are free."""
+    """A new folder for the workers' scratch folders, and the lock that says that it is in use. Folders of the same
+    user's trainers that were killed are removed: their locks are free. Others may own folders of such a name."""
     for stale in Path(tempfile.gettempdir()).glob("minirl-sandbox-*"):
         try:
-            lock = os.open(stale, os.O_RDONLY)
+            lock = os.open(stale, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove_scratch(stale)
+                if os.fstat(lock).st_uid == os.geteuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(stale, ignore_errors=True)
             finally:
                 os.close(lock)
         except OSError:
-            pass  # in use, or somebody else's
-    folder = Path(tempfile.mkdtemp(prefix="minirl-sandbox-"))
-    lock = os.open(folder, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    folder.chmod(0o711)
-    return folder, lock
-
-
-def remove_scratch(folder: Path) -> None:
-    for scratch in folder.iterdir():
-        empty_folder(scratch)
-    shutil.rmtree(folder, ignore_errors=True)
+            pass  # in use, or not ours
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix="minirl-sandbox-"))
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder.chmod(0o711)
+            return folder, lock
+        except FileNotFoundError:  # another trainer that starts has found it before it was locked
+            continue
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -214,7 +214,7 @@ def anatomy(args):
 
 
 def solutions(args):
-    """Every solution of the toy's problems, `rounds` times, while other processes keep all cores busy: none may fail."""
+    """Every solution of the toy's problems, `rounds` times, while all cores are kept busy: none may fail."""
     import minirl
 
     problems = [problem for split in ("train", "test") for problem in minirl.toy_problems(split)]
