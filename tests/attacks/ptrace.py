@@ -7,5 +7,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 def f(x):
     found = []
     for pid in (CANARY_PID, SUPERVISOR_PID, TRAINER_PID, 1):
-        found += [libc.ptrace(16, pid, 0, 0), libc.syscall(310, pid, 0, 0, 0, 0, 0), libc.syscall(311, pid, 0, 0, 0, 0, 0)]
+        found += [
+            libc.ptrace(16, pid, 0, 0),
+            libc.syscall(310, pid, 0, 0, 0, 0, 0),
+            libc.syscall(311, pid, 0, 0, 0, 0, 0),
+        ]
     return found

@@ -1,0 +1,3 @@
+# A class whose honest name is a surrogate.
+def f(x):
+    return type("\ud800", (), {})()

@@ -1,0 +1,2 @@
+# SystemExit(0) and GeneratorExit at load.
+raise SystemExit(0)

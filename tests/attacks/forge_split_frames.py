@@ -1,0 +1,18 @@
+# Drips frames one byte at a time, header split from body.
+import os, struct, json, sys
+
+
+def frame(k, t):
+    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
+    d = struct.pack(">cI", k, len(b)) + b
+    while d:
+        d = d[os.write(3, d) :]
+
+
+import time
+
+d = struct.pack(">cI", b"L", 0) + 3 * (struct.pack(">cI", b"R", 4) + b"true")
+for c in d:
+    os.write(3, bytes([c]))
+    time.sleep(0.01)
+f = lambda x: 0
