@@ -142,6 +142,8 @@ def successes(sandbox, canaries: Canaries, attack: str, module=sandbox_module) -
             harm.append(f"passed: {result}")  # and no detail that says that the test ran inside
         if module.Verdict.sandbox_error in result.verdicts:
             harm.append(f"the sandbox blames itself: {result}")
+        if not all(detail.isascii() and detail.isprintable() and len(detail) < 1000 for detail in result.details):
+            harm.append("a detail that no terminal should show")
         for word in (canaries.secret, "CANDIDATEBEFORE", "LEFTBEHIND"):
             if word in repr(result):
                 harm.append(f"{word} came out: {result}")

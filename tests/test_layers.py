@@ -132,6 +132,19 @@ def test_a_layer_alone_stops_what_it_says(module_without, layer):
         canaries.close()
 
 
+def test_no_capabilities_are_left(module_without):
+    """The owner of a user namespace, or root, would have all. Where Python's library lies in root's home, the right to
+    read files is kept, which Landlock limits to the library."""
+    module = module_without(["seccomp"])  # which does not even let it ask
+    source = "import ctypes, struct\ndef f(x):\n    sets = ctypes.create_string_buffer(24)\n"
+    source += "    ctypes.CDLL(None).capget(struct.pack('Ii', 0x20080522, 0), sets)\n"
+    source += "    return [value & ~(4 * x) for value in struct.unpack('6I', sets.raw)]"
+    with module.Sandbox(workers=1) as pool:
+        kept = pool.layers["own_user"] and sandbox_module.library_is_private()
+        result = pool.submit(module.Program(source, [module.Call((int(kept),), [0] * 6)], "f")).result()
+        assert result.all_passed, result
+
+
 def test_a_runner_dies_with_its_zygote_even_without_a_process_namespace(module_without):
     module = module_without([name for name in FUNCTIONS if name != "dies_with_parent"])
     with module.Sandbox(workers=1) as pool:
