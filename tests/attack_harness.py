@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import sandbox as sandbox_module
 
 SECRET = f"secret-{random.getrandbits(80):x}"
+ONE_AT_A_TIME = threading.Lock()  # the same channel in two modes at once would garble the messages
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
 
 
@@ -164,7 +166,8 @@ def successes(sandbox, canaries: Canaries, attack: str, module=sandbox_module) -
 def channel(sandbox, attack: str, module) -> list[str]:
     """Does one program get a message from another, three times in a row?"""
     numbers, together = int(re.search(r"# CHANNEL: (\d+)", attack)[1]), "two workers" in attack
-    with module.Sandbox(workers=1 + together, cpu_seconds=2.0, isolate=sandbox.settings["isolate"]) as pool:
+    isolate = sandbox.settings["isolate"]
+    with ONE_AT_A_TIME, module.Sandbox(workers=1 + together, cpu_seconds=2.0, isolate=isolate) as pool:
         for _ in range(3):
             message = random.randrange(1, numbers)
             writer, reader = (
