@@ -239,12 +239,13 @@ def solutions(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", choices=["compare", "anatomy", "solutions"], default="compare")
-    parser.add_argument("--rounds", type=int, default=5, help="of the comparison, or of the solutions")
+    parser.add_argument("--rounds", type=int, help="of the comparison (5), or of the solutions (100)")
     parser.add_argument("--workers", type=int, default=2 * len(os.sched_getaffinity(0)), help="also of the others")
     parser.add_argument("--programs", type=int, default=200, help="programs a round for the sandbox; others run fewer")
     parser.add_argument("--workloads", nargs="+", default=["ok", "mixed", "2% loops", "stdio"])
     parser.add_argument("--json", type=Path, help="write the comparison there too")
     args = parser.parse_args()
+    args.rounds = args.rounds or (100 if args.what == "solutions" else 5)
     {"compare": compare, "anatomy": anatomy, "solutions": solutions}[args.what](args)
 
 
