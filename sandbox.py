@@ -184,6 +184,9 @@ def decode(data):
 # ----------------------------------------------------------------------------------------------------------------------
 # 2. Layers: each function switches one on for the process that calls it and all below it, or raises
 
+LIBRARY = os.path.dirname(os.path.realpath(os.__file__))  # Python's standard library
+SCRATCH_BYTES = 1 << 24
+
 
 def works(layer, *args):
     """Try a layer in a child: one that fails half-way would leave this process in an unknown state."""
@@ -275,8 +278,7 @@ def landlock(scratch):
     # files; then, where known: binding and connecting by TCP; abstract sockets and signals to the outside
     attributes = struct.pack("=3Q", rights, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     ruleset = call_libc("syscall", 444, attributes, 8 if version < 4 else 16 if version < 6 else 24, 0)
-    library = os.path.dirname(os.path.realpath(os.__file__))
-    readable = [library, os.path.join(sys.base_prefix, "lib"), "/lib", "/lib64", "/usr/lib", "/usr/share/zoneinfo"]
+    readable = [LIBRARY, os.path.join(sys.base_prefix, "lib"), "/lib", "/lib64", "/usr/lib", "/usr/share/zoneinfo"]
     allowed = {path: read_file | read_folder for path in readable}
     allowed |= {path: read_file for path in ("/dev/urandom", "/dev/zero")} | {"/dev/null": read_file | write_file}
     allowed[scratch] = rights & ~(execute | special)
@@ -388,7 +390,6 @@ def seccomp():
 FRAME = struct.Struct(">cI")  # a frame is its kind and the length of the text that follows
 READY, LOADED, RETURNED, RAISED, OUT_OF_MEMORY, TOO_LARGE, BAD_SYNTAX = b"!", b"L", b"R", b"E", b"M", b"T", b"S"
 CHANNEL = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the channel to the supervisor
-SCRATCH_BYTES = 1 << 24
 
 
 def runner(settings, channel, output=None):
@@ -543,7 +544,7 @@ def confine(settings):
 
 def library_is_private():
     """Does Python's library lie in a folder that others cannot enter, such as root's home?"""
-    folder = os.path.dirname(os.path.realpath(os.__file__))
+    folder = LIBRARY
     while folder != "/":
         if not os.stat(folder).st_mode & 1:
             return True
@@ -1296,11 +1297,11 @@ class Sandbox:
             if self._closed:
                 return
             self._closed = True
-            while not self._jobs.empty():
-                try:
+            try:
+                while True:
                     self._jobs.get_nowait()[1].cancel()
-                except queue.Empty:
-                    break
+            except queue.Empty:
+                pass
             for worker in self._workers:
                 worker.stop()
                 self._jobs.put(None)  # ends a thread

@@ -7,8 +7,10 @@ says what it tries. Its tests expect random 80-bit integers. These names are the
 
 
     CANARY_FILE     a file of the user that holds a secret        CANARY_PID      a process of the user
-    TCP_PORT        a server on 127.0.0.1                         ABSTRACT        an abstract socket (stream)
+    TCP_PORT        a server on 127.0.0.1, UDP_PORT another       ABSTRACT        an abstract socket (stream)
     SOCKET_PATH     a socket with a path (datagrams)              SUPERVISOR_PID, TRAINER_PID
+
+frame(kind, text) writes a forged frame to the channel, as the sandbox's own runner writes one.
 
 A line "# TESTS: [...]" gives it tests of its own, in which SECRET is the random integer. A line "# CHANNEL: 16" has it
 try to tell the next program a number below 16, and "# CHANNEL: 256, two workers" to tell it one that runs at the same
@@ -32,6 +34,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import sandbox as sandbox_module
 
 SECRET = f"secret-{random.getrandbits(80):x}"
+FRAME = """
+import os, struct
+def frame(kind, text):
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    data = struct.pack(">cI", kind, len(data)) + data
+    while data:
+        data = data[os.write(3, data) :]
+"""
 ONE_AT_A_TIME = threading.Lock()  # the same channel in two modes at once would garble the messages
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
 
@@ -48,22 +58,29 @@ class Canaries:
         self.process = subprocess.Popen(["sleep", "3600"])
         self.listeners = {name: socket.socket(family, kind) for name, family, kind in (
             ("TCP_PORT", socket.AF_INET, socket.SOCK_STREAM),
+            ("UDP_PORT", socket.AF_INET, socket.SOCK_DGRAM),
             ("ABSTRACT", socket.AF_UNIX, socket.SOCK_STREAM),
             ("SOCKET_PATH", socket.AF_UNIX, socket.SOCK_DGRAM),
         )}  # fmt: skip
         path = str(Path(self.folder.name) / "socket")
-        addresses = {"TCP_PORT": ("127.0.0.1", 0), "ABSTRACT": f"\0{path}", "SOCKET_PATH": path}
+        addresses = {
+            "TCP_PORT": ("127.0.0.1", 0),
+            "UDP_PORT": ("127.0.0.1", 0),
+            "ABSTRACT": f"\0{path}",
+            "SOCKET_PATH": path,
+        }
         if sys.platform != "linux":
             addresses["ABSTRACT"] = path + "2"
         for name, listener in self.listeners.items():
             listener.bind(addresses[name])
             listener.setblocking(False)
-            if name != "SOCKET_PATH":
+            if listener.type == socket.SOCK_STREAM:
                 listener.listen()
         self.names = {
             "CANARY_FILE": str(self.file),
             "CANARY_PID": self.process.pid,
             "TCP_PORT": self.listeners["TCP_PORT"].getsockname()[1],
+            "UDP_PORT": self.listeners["UDP_PORT"].getsockname()[1],
             "ABSTRACT": path,
             "SOCKET_PATH": path,
             "TRAINER_PID": os.getpid(),
@@ -85,7 +102,7 @@ class Canaries:
             self.names["CANARY_PID"] = self.process.pid
         for name, listener in self.listeners.items():
             try:
-                listener.recv(100) if name == "SOCKET_PATH" else listener.accept()
+                listener.accept() if listener.type == socket.SOCK_STREAM else listener.recv(100)
                 harm.append(f"{name} was reached")
             except BlockingIOError:
                 pass
@@ -123,7 +140,7 @@ def successes(sandbox, canaries: Canaries, attack: str, module=sandbox_module) -
     supervisor = sandbox._workers[0].process.pid
     secret = random.getrandbits(80)
     names = canaries.names | {"SUPERVISOR_PID": supervisor}
-    source = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + attack
+    source = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + FRAME + attack
     before = "marker = 'CANDIDATEBEFORE' * len(__name__)\ndef f(x): return marker and x + 1"
     sandbox.submit(Program(before, [Call((1,), 2)], "f")).result()
     start = time.monotonic()
@@ -144,6 +161,8 @@ def successes(sandbox, canaries: Canaries, attack: str, module=sandbox_module) -
             harm.append(f"passed: {result}")  # and no detail that says that the test ran inside
         if module.Verdict.sandbox_error in result.verdicts:
             harm.append(f"the sandbox blames itself: {result}")
+        if "NameError" in repr(result.details):
+            harm.append(f"the attack itself is broken: {result}")
         if not all(detail.isascii() and detail.isprintable() and len(detail) < 1000 for detail in result.details):
             harm.append("a detail that no terminal should show")
         for word in (canaries.secret, "CANDIDATEBEFORE", "LEFTBEHIND"):

@@ -62,7 +62,7 @@ def test_the_unprivileged_user_was_tried_too(outcomes):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets")
 @pytest.mark.parametrize(
-    "name", ["delete", "tcp", "unix_sockets", "pair_to_address", "kill", "read_files", "environment"]
+    "name", ["delete", "tcp", "udp_sendto", "unix_sockets", "pair_to_address", "kill", "read_files", "environment"]
 )
 def test_without_a_sandbox_the_attack_would_have_had_success(name):
     """So the canaries notice what they are there to notice."""

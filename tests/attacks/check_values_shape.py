@@ -1,13 +1,5 @@
 # Check: the list of holes is a dict, a string, too long, too short.
 # TESTS: [Check(f'assert f(1) == {SECRET} or f(2) != f(2)')]*5
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 frame(b"L", "")

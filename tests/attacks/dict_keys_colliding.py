@@ -1,12 +1,4 @@
-# The same for the keys of a dict.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
+# A dict half of whose keys share one hash.
 
 
 P = (1 << 61) - 1

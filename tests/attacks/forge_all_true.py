@@ -1,12 +1,4 @@
 # Forges LOADED and 'True' for every test, then waits.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 frame(b"L", "")

@@ -1,12 +1,5 @@
 # Drips frames one byte at a time, header split from body.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
+import os, struct
 
 
 import time

@@ -1,12 +1,4 @@
-# A set of ints half of which share one hash: refuse_collisions lets a half through, quadratic.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
+# A set of numbers half of which share one hash: a table of them costs the square.
 
 
 P = (1 << 61) - 1

@@ -1,12 +1,4 @@
 # 1000 frozensets with equal hash of 300 colliding ints each: comparisons of comparisons.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 P = (1 << 61) - 1

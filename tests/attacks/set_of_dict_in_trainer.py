@@ -1,13 +1,5 @@
-# Set() over tuples that hide colliding parts.
+# A Check makes a set of tuples that hold colliding numbers.
 # TESTS: [Check(f'assert set(f(1)) == {{{SECRET}}}')]
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 P = (1 << 61) - 1

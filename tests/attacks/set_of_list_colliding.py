@@ -1,13 +1,5 @@
-# Set() in the trainer over a list half of which collides.
+# A Check makes a set of a list half of which collides.
 # TESTS: [Check(f'assert set(f(1)) == {{{SECRET}}}')]
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 P = (1 << 61) - 1

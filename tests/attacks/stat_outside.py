@@ -7,7 +7,7 @@ def f(x):
     for path in (
         CANARY_FILE,
         "/etc/shadow",
-        "/root/.ssh",
+        "/etc/ssh",
         "/proc/1",
         f"/proc/{TRAINER_PID}",
         f"/proc/{CANARY_PID}",

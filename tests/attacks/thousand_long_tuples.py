@@ -1,12 +1,4 @@
 # 1000 long tuples with the same hash: below the threshold, but every comparison is long.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 P = (1 << 61) - 1

@@ -12,7 +12,7 @@ def f(x):
                 44, fd, b"hi", 2, 0, struct.pack("=H", 2) + struct.pack(">H4B", UDP_PORT, 127, 0, 0, 1) + bytes(8), 16
             )
         )
-    for path in (SOCKET_PATH.encode() + b"d\0", b"\0" + ABSTRACT.encode()):
+    for path in (SOCKET_PATH.encode() + b"\0", b"\0" + ABSTRACT.encode()):
         a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         out.append(libc.syscall(44, a.fileno(), b"hi", 2, 0, struct.pack("=H", 1) + path, 2 + len(path)))
         out.append(libc.syscall(42, a.fileno(), struct.pack("=H", 1) + path, 2 + len(path)))

@@ -1,12 +1,4 @@
 # 8 MB of empty lists: memory of the trainer.
-import os, struct, json, sys
-
-
-def frame(k, t):
-    b = t.encode("utf-8", "surrogatepass") if isinstance(t, str) else t
-    d = struct.pack(">cI", k, len(b)) + b
-    while d:
-        d = d[os.write(3, d) :]
 
 
 frame(b"L", "")
