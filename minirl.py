@@ -58,6 +58,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
+from transformers.cache_utils import Cache, DynamicLayer
 
 from sandbox import Call, Check, Program, Sandbox, SandboxError, StdIO, Verdict, read_test
 
@@ -519,6 +520,7 @@ class Rollout:
     completion_ids, completion_mask  [P, G, L]           right-padded; the mask covers the end token and nothing after
     logprobs, entropy                [P, G, L]           of each sampled token, in nats, at the sampling temperature
     completions                      P lists of G texts
+    results                          what sample() submitted to a sandbox: (p, text) -> Future[sandbox.Result]
     verdicts                         [p][g][t], filled by grade()
     """
 
@@ -530,6 +532,7 @@ class Rollout:
     entropy: torch.Tensor
     completions: list[list[str]]
     temperature: float
+    results: dict[tuple[int, str], Any] = field(default_factory=dict)
     verdicts: list[list[tuple[Verdict, ...]]] = field(default_factory=list)
 
 
@@ -567,6 +570,44 @@ def _positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
+class _GroupLayer(DynamicLayer):
+    """Keys and values of one attention layer, in buffers made once: [rows, heads, prompt + completion tokens, dim].
+
+    The keys and values of every prompt are copied to the rows of its group. Rows that end make room: the last rows of
+    the batch move into their places, so nothing else is ever copied.
+    """
+
+    def __init__(self, prompts: DynamicLayer, group_size: int, max_new_tokens: int):
+        super().__init__()
+        self.is_initialized, self.buffers = True, []
+        for states in (prompts.keys, prompts.values):
+            count, heads, tokens, dim = states.shape
+            buffer = states.new_empty(count * group_size, heads, tokens + max_new_tokens, dim)
+            buffer[:, :, :tokens] = states.repeat_interleave(group_size, dim=0)
+            self.buffers.append(buffer)
+        self.keys, self.values = (buffer[:, :, :tokens] for buffer in self.buffers)
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        start = self.get_seq_length()
+        stop = start + keys.shape[-2]
+        for buffer, new in zip(self.buffers, (keys, values), strict=True):
+            buffer[: len(new), :, start:stop] = new
+        self.keys, self.values = (buffer[: len(keys), :, :stop] for buffer in self.buffers)
+        return self.keys, self.values
+
+    def move(self, rows: torch.Tensor, places: torch.Tensor) -> None:
+        length = self.get_seq_length()
+        for buffer in self.buffers:
+            buffer[places, :, :length] = buffer[rows, :, :length]
+
+
+def _draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """The token at which the cumulative probability exceeds a number of [0, 1): [rows, V], [rows] -> [rows, 1]."""
+    cumulative = probabilities.cumsum(-1)
+    threshold = uniform.clamp(max=1 - 1e-6).unsqueeze(-1) * cumulative[:, -1:]  # the sum is 1 but for rounding
+    return torch.searchsorted(cumulative, threshold, right=True)
+
+
 @torch.no_grad()
 def sample(
     policy: Policy,
@@ -576,61 +617,83 @@ def sample(
     max_new_tokens: int = 32,
     temperature: float = 1.0,
     seed: int = 0,
+    places: Sequence[int] | None = None,
+    sandbox: Sandbox | None = None,
 ) -> Rollout:
     """Draw a group of completions for every problem: plain ancestral sampling from the full distribution.
 
     No top-k, no top-p and no repetition penalty, whatever the checkpoint's generation_config says: log-probabilities
     of the full vocabulary would not be those of the samples. Temperature 0 is greedy decoding.
+
+    The random numbers of a group depend on the seed and the group's place in the batch alone. So processes that share a
+    batch, each of them with the `places` of its problems, draw what one process would.
+    With a sandbox, every program is submitted when it ends, and is graded while the others are still being written.
     """
     model, device = policy.model, policy.device
-    generator = torch.Generator(device).manual_seed(seed)
+    places = range(len(problems)) if places is None else places
+    generators = [torch.Generator().manual_seed(_seed(seed, place)) for place in places]
+    uniforms = torch.cat([torch.rand(group_size, max_new_tokens, generator=g) for g in generators]).to(device)
     prompt_ids, prompt_mask = _pad(policy, _encode_prompts(policy, problems, max_new_tokens), side="left")
     rows, shape = len(problems) * group_size, (len(problems) * group_size, max_new_tokens)
     completion_ids = torch.full(shape, policy.pad_id, device=device)
     completion_mask = torch.zeros(shape, dtype=torch.bool, device=device)
     logprobs, entropy = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
     end_tokens = torch.tensor(policy.eos_ids, device=device)
+    texts, results = [""] * rows, {}
 
     # Read every prompt once; its group shares the keys and values.
-    output = model(
-        prompt_ids, attention_mask=prompt_mask, position_ids=_positions(prompt_mask), use_cache=True, logits_to_keep=1
-    )
-    cache = output.past_key_values
-    cache.batch_repeat_interleave(group_size)
-    logits = output.logits[:, -1].repeat_interleave(group_size, dim=0)
-    attention_mask = prompt_mask.repeat_interleave(group_size, dim=0)
+    cache = Cache(layer_class_to_replicate=DynamicLayer)
+    logits = model(
+        prompt_ids,
+        attention_mask=prompt_mask,
+        position_ids=_positions(prompt_mask),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    ).logits[:, -1]
+    cache = Cache(layers=[_GroupLayer(layer, group_size, max_new_tokens) for layer in cache.layers])
+    logits = logits.repeat_interleave(group_size, dim=0)
+    attention_mask = F.pad(prompt_mask, (0, max_new_tokens), value=True).repeat_interleave(group_size, dim=0)
+    lengths = prompt_mask.sum(-1, keepdim=True).repeat_interleave(group_size, dim=0)  # tokens of each prompt
     writing = torch.arange(rows, device=device)  # the rows that have not ended
     for position in range(max_new_tokens):
         distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [writing, V]
         if temperature == 0:
             tokens = distribution.argmax(-1, keepdim=True)
         else:
-            tokens = torch.multinomial(distribution.exp(), 1, generator=generator)
+            tokens = _draw(distribution.exp(), uniforms[writing, position])
         completion_ids[writing, position] = tokens.squeeze(-1)
         completion_mask[writing, position] = True
         logprobs[writing, position] = distribution.gather(-1, tokens).squeeze(-1)
         entropy[writing, position] = _entropy(distribution)
-        going_on = ~torch.isin(tokens.squeeze(-1), end_tokens)
-        if not going_on.all():  # rows that ended leave the batch
-            writing, tokens, attention_mask = writing[going_on], tokens[going_on], attention_mask[going_on]
-            cache.batch_select_indices(going_on.nonzero().squeeze(-1))
-        if not len(writing) or position == max_new_tokens - 1:
+        going_on = ~torch.isin(tokens.squeeze(-1), end_tokens) & (position < max_new_tokens - 1)
+        for row in writing[~going_on].tolist():
+            ids = completion_ids[row, : position + 1]
+            texts[row] = policy.tokenizer.decode(ids[~torch.isin(ids, end_tokens)], clean_up_tokenization_spaces=False)
+            p = row // group_size
+            if sandbox and (p, texts[row]) not in results:
+                results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row]))
+        count = int(going_on.sum())
+        if not count:
             break
-        attention_mask = F.pad(attention_mask, (0, 1), value=True)
+        if count < len(writing):  # rows that ended leave the batch: rows from its end take their places
+            free = (~going_on[:count]).nonzero().squeeze(-1)
+            moved = going_on[count:].nonzero().squeeze(-1) + count
+            for layer in cache.layers:
+                layer.move(moved, free)
+            for tensor in (writing, tokens, attention_mask, lengths):
+                tensor[free] = tensor[moved]
+            writing, tokens, attention_mask, lengths = (x[:count] for x in (writing, tokens, attention_mask, lengths))
         logits = model(
             tokens,
-            attention_mask=attention_mask,
-            position_ids=_positions(attention_mask)[:, -1:],
+            attention_mask=attention_mask[:, : prompt_mask.shape[1] + position + 1],
+            position_ids=lengths + position,
             past_key_values=cache,
             use_cache=True,
         ).logits[:, -1]
 
     length = position + 1
     grouped = (len(problems), group_size, length)
-    texts = [
-        policy.tokenizer.decode(ids[mask & ~torch.isin(ids, end_tokens)], clean_up_tokenization_spaces=False)
-        for ids, mask in zip(completion_ids, completion_mask, strict=True)
-    ]
     return Rollout(
         prompt_ids,
         prompt_mask,
@@ -640,7 +703,14 @@ def sample(
         entropy[:, :length].reshape(grouped),
         [texts[p * group_size : (p + 1) * group_size] for p in range(len(problems))],
         temperature,
+        results,
     )
+
+
+def _grades_early(policy: Policy, sandbox: Sandbox) -> Sandbox | None:
+    """The sandbox, if it is to grade while the model samples: not where the model itself keeps the cores busy. Measured
+    on two cores, a step of the toy took 1.0 s with both at once, 0.7 s with one after the other."""
+    return sandbox if policy.device.type != "cpu" else None
 
 
 def _entropy(logprobs: torch.Tensor) -> torch.Tensor:
@@ -658,11 +728,12 @@ def grade(problems: Sequence[Problem], rollout: Rollout, sandbox: Sandbox) -> tu
     Problems may have different numbers of tests; T is the largest. Also fills rollout.verdicts, which say why a
     test failed. A test that the sandbox could not run, after a retry (Verdict.sandbox_error), counts as failed.
     """
-    programs = [
-        problem.program(text) for problem, texts in zip(problems, rollout.completions, strict=True) for text in texts
+    for p, problem in enumerate(problems):  # sample() may have submitted them; identical programs run once
+        for text in set(rollout.completions[p]) - {text for place, text in rollout.results if place == p}:
+            rollout.results[p, text] = sandbox.submit(problem.program(text))
+    rollout.verdicts = [
+        [rollout.results[p, text].result().verdicts for text in texts] for p, texts in enumerate(rollout.completions)
     ]
-    results = iter(sandbox.map(programs))
-    rollout.verdicts = [[next(results).verdicts for _ in texts] for texts in rollout.completions]
     shape = (len(problems), len(rollout.completions[0]), max(len(problem.tests) for problem in problems))
     outcomes, mask = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
     for p, group in enumerate(rollout.verdicts):
@@ -759,22 +830,40 @@ def token_logprobs(
     completion_ids: torch.Tensor,
     completion_mask: torch.Tensor,
     temperature: float = 1.0,
+    prompt_of: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Log-probability in nats of every completion token, given all before it.
 
-    prompt_* [N, prompt tokens] left-padded, completion_* [N, L] right-padded -> [N, L]. Differentiable.
+    prompt_* [P, prompt tokens] left-padded, completion_* [N, L] right-padded -> [N, L]. Differentiable.
+    prompt_of [N] tells the prompt of every completion; without it, the i-th completion belongs to the i-th prompt.
     Values where completion_mask is False mean nothing.
+
+    Every prompt is run once, with gradient, and the completions attend to its keys and values: so a group costs the
+    tokens of one prompt, not of G, and logits are computed at completion tokens only.
     """
-    mask = torch.cat([prompt_mask, completion_mask], dim=1)
-    length = completion_ids.shape[1]
+    if prompt_of is None:
+        prompt_of = torch.arange(len(prompt_ids), device=prompt_ids.device)
+    cache = Cache(layer_class_to_replicate=DynamicLayer)
     logits = policy.model(
-        torch.cat([prompt_ids, completion_ids], dim=1),
-        attention_mask=mask,
-        position_ids=_positions(mask),
-        use_cache=False,
-        logits_to_keep=length + 1,
-    ).logits
-    logits = logits[:, -length - 1 : -1].float() / temperature  # the logits at a position predict the next token
+        prompt_ids,
+        attention_mask=prompt_mask,
+        position_ids=_positions(prompt_mask),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    ).logits[prompt_of]  # [N, 1, V]: the logits at a position predict the next token
+    if completion_ids.shape[1] > 1:
+        cache.batch_select_indices(prompt_of)
+        mask = torch.cat([prompt_mask[prompt_of], completion_mask[:, :-1]], dim=1)
+        rest = policy.model(
+            completion_ids[:, :-1],
+            attention_mask=mask,
+            position_ids=_positions(mask)[:, prompt_ids.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        logits = torch.cat([logits, rest], dim=1)
+    logits = logits.float() / temperature  # [N, L, V]
     return logits.gather(-1, completion_ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
 
 
@@ -882,7 +971,13 @@ def evaluate(
     for start in range(0, len(problems), at_once):
         chunk = problems[start : start + at_once]
         rollout = sample(
-            policy, chunk, config.eval_samples, max_new_tokens=config.max_new_tokens, seed=_seed(seed, start)
+            policy,
+            chunk,
+            config.eval_samples,
+            max_new_tokens=config.max_new_tokens,
+            seed=seed,
+            places=range(start, start + len(chunk)),
+            sandbox=_grades_early(policy, sandbox),
         )
         outcomes, mask = grade(chunk, rollout, sandbox)
         rows += rollout_rows(chunk, rollout, outcomes, mask)
@@ -927,7 +1022,7 @@ class Config:
     clip: float = _setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip")
     normalisation: str = _setting("auto", "token, sequence or constant; auto: sequence for grpo, else constant")
     kl: float = _setting(0.0, "weight of the KL penalty towards the base model")
-    micro_batch: int = _setting(64, "samples per backward pass; less memory, the same gradient")
+    micro_batch_tokens: int = _setting(16384, "tokens per backward pass; fewer need less memory, the same gradient")
     batch_rows: int = _setting(256, "most samples drawn at once")
     eval_every: int = _setting(50, "steps between evaluations on held-out problems; 0: before and after only")
     eval_size: int = _setting(100, "held-out problems to evaluate on, at most")
@@ -949,7 +1044,9 @@ class Config:
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(choices)}")
-        at_least_1 = "problems_per_step group_size max_new_tokens updates_per_batch micro_batch batch_rows eval_size"
+        at_least_1 = (
+            "problems_per_step group_size max_new_tokens updates_per_batch micro_batch_tokens batch_rows eval_size"
+        )
         for names, valid, words in (
             (f"{at_least_1} eval_samples save_every", lambda value: value >= 1, "must be at least 1"),
             (
@@ -990,9 +1087,11 @@ def _epoch_order(count: int, seed: int) -> list[int]:
     return random.Random(seed).sample(range(count), count)
 
 
-def sample_step(policy: Policy, problems: Sequence[Problem], config: Config, step: int) -> Rollout:
+def sample_step(
+    policy: Policy, problems: Sequence[Problem], config: Config, step: int, sandbox: Sandbox | None = None
+) -> Rollout:
     """The groups of one training step."""
-    settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature}
+    settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature, "sandbox": sandbox}
     return sample(policy, problems, config.group_size, seed=_seed(config.seed, "sample", step), **settings)
 
 
@@ -1010,7 +1109,7 @@ def train(config: Config) -> Path:
         require_same_settings(config, folder)
     policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
     reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
-    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
     if done > config.steps:
         raise UsageError(f"the run in {folder} has done {done} steps already; choose more --steps than {config.steps}")
@@ -1036,7 +1135,7 @@ def train(config: Config) -> Path:
         for step in range(done + 1, config.steps + 1):
             problems = problems_of_step(train_problems, config, step)
             started = time.perf_counter()
-            rollout = sample_step(policy, problems, config, step)
+            rollout = sample_step(policy, problems, config, step, _grades_early(policy, sandbox))
             sampled = time.perf_counter()
             outcomes, mask = grade(problems, rollout, sandbox)  # [P, G, T]
             graded = time.perf_counter()
@@ -1074,6 +1173,28 @@ def train(config: Config) -> Path:
     return folder
 
 
+def micro_batches(lengths: torch.Tensor, live: torch.Tensor, prompt_tokens: int, budget: int) -> list[torch.Tensor]:
+    """Split the live samples of a batch so that each part, padding included, has at most `budget` tokens.
+
+    lengths, live [P, G] -> indices into the N = P * G samples. Groups stay together, since their prompt is run once
+    a part, and groups of similar length come together, since a part is as wide as its longest completion. A sample that
+    exceeds the budget alone is a part of its own.
+    """
+    widths = torch.where(live, lengths, 0).amax(-1)
+    parts: list[list[int]] = []
+    tokens, width, last = 0, 0, -1
+    for p in widths.argsort(descending=True, stable=True).tolist():
+        for g in live[p].nonzero().squeeze(-1).tolist():
+            cost = width + prompt_tokens * (p != last)
+            if not parts or tokens + cost > budget:
+                tokens, width = 0, int(widths[p])
+                cost = width + prompt_tokens
+                parts.append([])
+            parts[-1].append(p * lengths.shape[1] + g)
+            tokens, last = tokens + cost, p
+    return [torch.tensor(part, device=lengths.device) for part in parts]
+
+
 def update(
     policy: Policy,
     optimizer: torch.optim.Optimizer,
@@ -1084,39 +1205,54 @@ def update(
 ) -> dict[str, float]:
     """config.updates_per_batch optimizer steps on a rollout with its advantages [P, G]; returns what the log shows.
 
-    Rows whose advantage is 0 add nothing to the gradient, so without a KL penalty they are not even run, and a batch of
-    dead groups moves no weight (Adam would go on by its momentum).
+    Samples whose advantage is 0 add nothing to the gradient, so without a KL penalty they are not even run, and a batch
+    of dead groups moves no weight (Adam would go on by its momentum). A device that runs out of memory starts the
+    step's gradient again with half the tokens in a micro-batch; the gradient is the same.
     """
-    group_size = advantages.shape[1]
-    prompts = [tensor.repeat_interleave(group_size, dim=0) for tensor in (rollout.prompt_ids, rollout.prompt_mask)]
-    completions = [rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)]
-    inputs = [*prompts, *completions]  # each [N, ...] with N = P * G
-    advantages = advantages.flatten()
+    completion_ids, completion_mask = rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)
     normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
-    weights = token_weights(completions[1], normalisation, config.max_new_tokens)  # [N, L], over all rows
-    live = advantages.abs() > 0 if not reference else torch.ones_like(advantages, dtype=torch.bool)
-    batches = live.nonzero().squeeze(-1).split(config.micro_batch)
-    old_logprobs = torch.zeros_like(weights)
-    reference_logprobs = torch.zeros_like(weights)
+    weights = token_weights(completion_mask, normalisation, config.max_new_tokens)  # [N, L], over all rows
+    live = advantages != 0 if not reference else torch.ones_like(advantages, dtype=torch.bool)
+    old_logprobs, reference_logprobs = torch.zeros_like(weights), torch.zeros_like(weights)
+    live_weight = weights[live.flatten()].sum()
+
+    def backward(rows: torch.Tensor, first: bool) -> torch.Tensor:
+        """Add the gradient of some samples; returns their part of the loss and of the clipped weight."""
+        width = int(completion_mask[rows].sum(-1).max())
+        groups, prompt_of = torch.unique(rows // advantages.shape[1], return_inverse=True)
+        inputs = [rollout.prompt_ids[groups], rollout.prompt_mask[groups]]
+        inputs += [completion_ids[rows, :width], completion_mask[rows, :width], rollout.temperature, prompt_of]
+        logprobs = token_logprobs(policy, *inputs)
+        if first:  # the policy that sampled is still the policy: no second pass to score its samples
+            old_logprobs[rows, :width] = logprobs.detach()
+            if reference:
+                with torch.no_grad():
+                    reference_logprobs[rows, :width] = token_logprobs(reference, *inputs)
+        of_rows = [tensor[rows, :width] for tensor in (old_logprobs, weights, reference_logprobs)]
+        loss, clipped = policy_loss(
+            logprobs, of_rows[0], advantages.flatten()[rows], of_rows[1], config.clip, of_rows[2], config.kl
+        )
+        loss.backward()
+        return torch.stack([loss.detach(), clipped / live_weight])
+
     stats = {"loss": 0.0, "grad_norm": 0.0, "clip_fraction": 0.0}
+    budget = config.micro_batch_tokens
+    lengths = rollout.completion_mask.sum(-1)
     for epoch in range(config.updates_per_batch if live.any() else 0):
-        optimizer.zero_grad()
-        for rows in batches:
-            logprobs = token_logprobs(policy, *(tensor[rows] for tensor in inputs), temperature=rollout.temperature)
-            if epoch == 0:  # the policy that sampled is still the policy: no second pass to score its samples
-                old_logprobs[rows] = logprobs.detach()
-                if reference:
-                    with torch.no_grad():
-                        scored = token_logprobs(reference, *(tensor[rows] for tensor in inputs), rollout.temperature)
-                    reference_logprobs[rows] = scored
-            of_rows = [tensor[rows] for tensor in (old_logprobs, advantages, weights)]
-            loss, clipped = policy_loss(logprobs, *of_rows, config.clip, reference_logprobs[rows], config.kl)
-            loss.backward()
-            stats["loss"] += loss.item() / config.updates_per_batch
-            stats["clip_fraction"] += (clipped / weights[live].sum()).item() / config.updates_per_batch
-        grad_norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), config.max_grad_norm)
-        stats["grad_norm"] += grad_norm.item() / config.updates_per_batch
-        if not torch.isfinite(grad_norm):
+        while True:
+            optimizer.zero_grad()
+            parts = micro_batches(lengths, live, rollout.prompt_ids.shape[1], budget)
+            try:
+                loss, clip_fraction = torch.stack([backward(rows, first=epoch == 0) for rows in parts]).sum(0).tolist()
+                break
+            except torch.OutOfMemoryError:
+                if max(map(len, parts)) == 1:
+                    raise UsageError("not even one sample fits into memory; try fewer --max-new-tokens") from None
+                budget //= 2
+        grad_norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), config.max_grad_norm).item()
+        for name, value in (("loss", loss), ("grad_norm", grad_norm), ("clip_fraction", clip_fraction)):
+            stats[name] += value / config.updates_per_batch
+        if not math.isfinite(grad_norm):
             break
         optimizer.step()
     return stats

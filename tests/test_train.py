@@ -27,6 +27,7 @@ from minirl import (
     load_policy,
     main,
     make_policy,
+    micro_batches,
     outcomes_of_rows,
     pass_rate,
     policy_loss,
@@ -92,8 +93,8 @@ def test_the_gradient_is_that_of_the_whole_batch_in_one_go(llama, algorithm):
     loss, _ = policy_loss(logprobs, logprobs.detach(), ADVANTAGES_OF_16.flatten(), weights)
     loss.backward()
     expected = torch.cat([p.grad.flatten() for p in llama.model.parameters()])
-    for micro_batch in (1, 3, 64):
-        gradient, stats = gradient_of(llama, rollout, ADVANTAGES_OF_16, algorithm=algorithm, micro_batch=micro_batch)
+    for tokens in (1, 100, 10_000):
+        gradient, stats = gradient_of(llama, rollout, ADVANTAGES_OF_16, algorithm=algorithm, micro_batch_tokens=tokens)
         assert torch.allclose(gradient, expected, atol=1e-6)
         assert stats["loss"] == pytest.approx(loss.item(), abs=1e-6)
         assert stats["grad_norm"] == pytest.approx(expected.norm().item(), rel=1e-4)
@@ -106,8 +107,84 @@ def test_the_gradient_does_not_depend_on_the_order_of_rows(llama):
     order = [2, 0, 3, 1]
     for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask"):
         setattr(rollout, name, getattr(rollout, name)[order])
-    gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16[order], micro_batch=5)
+    gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16[order], micro_batch_tokens=100)
     assert torch.allclose(gradient, expected, atol=1e-6) and problems
+
+
+def test_micro_batches_hold_every_live_sample_once_and_keep_to_the_budget():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 30, (9, 4), generator=generator)
+    live = torch.rand(9, 4, generator=generator) < 0.7
+    for budget in (1, 64, 200, 10_000):
+        parts = micro_batches(lengths, live, 20, budget)
+        assert sorted(torch.cat(parts).tolist()) == live.flatten().nonzero().squeeze(-1).tolist()
+        for rows in parts:
+            tokens = len(rows) * lengths.flatten()[rows].max() + 20 * len(set((rows // 4).tolist()))
+            assert tokens <= budget or len(rows) == 1
+    assert len(parts) == 1
+
+
+def test_running_out_of_memory_halves_the_micro_batch_and_changes_no_gradient(llama, monkeypatch):
+    _, rollout = rollout_of(llama)
+    expected, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16)
+    calls, limit = [], 4
+
+    def small_memory(policy, prompts, prompt_mask, completions, *rest):
+        calls.append(len(completions))
+        if len(calls) == 2 or len(completions) > limit:  # once in the middle of a gradient, too
+            raise torch.OutOfMemoryError
+        return token_logprobs(policy, prompts, prompt_mask, completions, *rest)
+
+    monkeypatch.setattr(minirl, "token_logprobs", small_memory)
+    gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16, micro_batch_tokens=200)
+    assert torch.allclose(gradient, expected, atol=1e-6) and calls[0] > 4 and max(calls[-2:]) <= 4
+    calls, limit = [0, 0], 0
+    with pytest.raises(minirl.UsageError, match="not even one sample"):
+        gradient_of(llama, rollout, ADVANTAGES_OF_16)
+
+
+def test_the_gradient_of_the_whole_loss_equals_finite_differences():
+    """A model of two tokens: the probability of the second is a sigmoid of one of three weights, by place."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 2, (6, 3), generator=generator)
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0]] * 2, dtype=torch.bool)
+    old = torch.randn(3, generator=generator, dtype=torch.float64)
+    for algorithm, normalisation in minirl.NORMALISATION.items():
+        rewards = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.5, 0.0]], dtype=torch.float64)
+        advantages = minirl.ADVANTAGES[algorithm](rewards).flatten()
+        weights = token_weights(mask, normalisation, 3).double()
+
+        def loss_at(theta):
+            def logprobs(values, ids=ids):
+                return torch.nn.functional.logsigmoid(torch.where(ids == 1, values, -values))
+
+            arguments = (logprobs(theta), logprobs(old).detach(), advantages, weights)  # noqa: B023
+            return policy_loss(*arguments, 0.2, logprobs(old - 0.5), kl=0.1)[0]
+
+        theta = (old + torch.tensor([0.1, -0.3, 0.8], dtype=torch.float64)).requires_grad_()
+        (gradient,) = torch.autograd.grad(loss_at(theta), theta)
+        for i in range(3):
+            step = torch.zeros(3, dtype=torch.float64)
+            step[i] = 1e-6
+            numeric = (loss_at(theta + step) - loss_at(theta - step)) / 2e-6
+            assert gradient[i].item() == pytest.approx(numeric.item(), abs=1e-8)
+
+
+def test_processes_that_share_a_batch_draw_what_one_process_would(llama):
+    problems = toy_problems("train")[:6]
+    whole = minirl.sample(llama, problems, 4, seed=3)
+    for places in ([0, 2, 4], [1, 3, 5]):
+        part = minirl.sample(llama, [problems[p] for p in places], 4, seed=3, places=places)
+        assert part.completions == [whole.completions[p] for p in places]
+    assert len({text for group in whole.completions for text in group}) > 12
+
+
+def test_programs_graded_while_others_are_written_get_the_same_outcomes(llama, sandbox):
+    problems = toy_problems("train")[:3]
+    late = minirl.sample(llama, problems, 4, seed=1)
+    early = minirl.sample(llama, problems, 4, seed=1, sandbox=sandbox)
+    assert len(early.results) == sum(len(set(texts)) for texts in early.completions) and not late.results
+    assert all(map(torch.equal, grade(problems, late, sandbox), grade(problems, early, sandbox)))
 
 
 def test_a_gradient_step_makes_good_samples_likelier(llama):
@@ -311,10 +388,12 @@ def test_ctrl_c_ends_a_run_with_one_line_and_no_process(toy, tmp_path):
 
 def test_a_sandbox_error_is_counted_shown_and_scored_as_failure(toy, tmp_path, monkeypatch, capsys):
     class Broken(Sandbox):
-        def map(self, programs):
-            for result in super().map(programs):
-                errors = (Verdict.sandbox_error, *result.verdicts[1:])
-                yield type(result)(errors, result.details, result.seconds)
+        def submit(self, program):
+            future = super().submit(program)
+            result = future.result()
+            errors = (Verdict.sandbox_error, *result.verdicts[1:])
+            future.result = lambda: type(result)(errors, result.details, result.seconds)
+            return future
 
     monkeypatch.setattr(minirl, "Sandbox", Broken)
     folder = train(Config(out=str(tmp_path / "run"), steps=1, **SMALL))

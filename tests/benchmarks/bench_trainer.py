@@ -1,14 +1,14 @@
 """One training step of the toy: minirl against TRL's GRPOTrainer, and against what this machine's arithmetic allows.
 
     pip install -e '.[bench]'
-    python tests/benchmarks/bench_trainer.py [--rounds 5] [--steps 20] [--reward binary] [--trl-python PYTHON]
+    python tests/benchmarks/bench_trainer.py [--rounds 5] [--steps 20] [--trl-python PYTHON]
 
 Both trainers get the same weights, problems in the same order, group size, completion length, optimizer, float32 and
 the same sandbox reward; neither scores samples a second time nor keeps a reference model. Each runs alone in a process
 of its own, and they take turns; the first steps of a process are warm-up. `--trl-python` names the interpreter of
 another environment that has TRL (and torch), for those who keep it apart.
 
-The lower bound counts the multiplications and additions of one step that cannot be left out: every prompt once and every
+The lower bound counts the multiplications and additions of one step that cannot be left out: every prompt and every
 sampled token once, in sampling and (three times) in the update, at the rate of a large float32 matrix product measured
 here. It leaves out attention, softmax, normalisation, Python, the optimizer and the sandbox.
 """
@@ -187,8 +187,8 @@ def main() -> None:
                 print(f"round {round_ + 1}  {name:7} {samples / median:6.1f} samples/s", file=sys.stderr)
     medians = {name: [statistics.median(row["steps"]) for row in rows] for name, rows in results.items()}
     ratios = [trl / ours for ours, trl in zip(medians["minirl"], medians["trl"], strict=True)]
-    print(f"{arguments.rounds} rounds of {arguments.steps} steps, {arguments.reward} reward, {torch.get_num_threads()} cores")
-    print("| | a step | samples/s | peak memory |\n|---|---|---|---|")
+    how = f"{arguments.rounds} rounds of {arguments.steps} steps, {arguments.reward} reward, {os.cpu_count()} cores"
+    print(f"{how}\n\n| | a step | samples/s | peak memory |\n|---|---|---|---|")
     for name, rows in results.items():
         step = statistics.median(medians[name])
         peak = max(row["peak_mb"] for row in rows)
