@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -56,6 +57,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from tqdm import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
@@ -969,20 +971,26 @@ def evaluate(
     at_once = max(1, config.batch_rows // config.eval_samples)
     rows, groups = [], []
     for start in range(0, len(problems), at_once):
-        chunk = problems[start : start + at_once]
-        rollout = sample(
-            policy,
-            chunk,
-            config.eval_samples,
-            max_new_tokens=config.max_new_tokens,
-            seed=seed,
-            places=range(start, start + len(chunk)),
-            sandbox=_grades_early(policy, sandbox),
-        )
-        outcomes, mask = grade(chunk, rollout, sandbox)
-        rows += rollout_rows(chunk, rollout, outcomes, mask)
-        groups += zip(outcomes, mask, strict=True)
-    if file:
+        places = range(len(problems))[start : start + at_once][rank() :: world_size()]
+        chunk = [problems[place] for place in places]
+        graded = []
+        if chunk:
+            rollout = sample(
+                policy,
+                chunk,
+                config.eval_samples,
+                max_new_tokens=config.max_new_tokens,
+                seed=seed,
+                places=places,
+                sandbox=_grades_early(policy, sandbox),
+            )
+            outcomes, mask = grade(chunk, rollout, sandbox)
+            rows_here = rollout_rows(chunk, rollout, outcomes, mask)
+            graded = list(zip(rows_here, zip(outcomes, mask, strict=True), strict=True))
+        for row, group in gather(graded):
+            rows.append(row)
+            groups.append(group)
+    if file and rank() == 0:
         write_jsonl(file, rows)
     return summarize_outcomes(groups)
 
@@ -1087,12 +1095,103 @@ def _epoch_order(count: int, seed: int) -> list[int]:
     return random.Random(seed).sample(range(count), count)
 
 
+# Several processes, started by torchrun, share every batch: each of them samples and grades the problems at its places,
+# then all know the whole batch, and each adds up the gradient of its share of the live groups. One process writes.
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def join_processes(config: Config) -> None:
+    """Meet the other processes of torchrun, if it started this one, and take the device of one's own."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world == 1 or dist.is_initialized():
+        return
+    if config.problems_per_step < world:
+        raise UsageError(
+            f"problems_per_step must be at least the number of processes, {world}, got {config.problems_per_step}"
+        )
+    if config.device in ("auto", "cuda") and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        config.device = f"cuda:{os.environ['LOCAL_RANK']}"
+    dist.init_process_group("cpu:gloo,cuda:nccl" if config.device.startswith("cuda") else "gloo")
+
+
+@contextlib.contextmanager
+def one_after_the_other():
+    """On every machine the first process goes first: it may have to make the toy's base model, or to download one."""
+    first = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    if world_size() > 1 and not first:
+        dist.barrier()
+    yield
+    if world_size() > 1 and first:
+        dist.barrier()
+
+
+def open_sandbox(config: Config) -> Sandbox:
+    """The sandbox that the settings ask for. Processes on one machine share its cores."""
+    workers = config.workers or None
+    if world_size() > 1 and not workers:
+        workers = max(1, 2 * (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"]))
+    return Sandbox(workers, config.cpu_seconds, config.memory_mb)
+
+
+def gather(items: list[Any]) -> list[Any]:
+    """The items of all processes, in the order of the batch: process r of W holds those at r, r + W, r + 2 W, ..."""
+    if world_size() == 1:
+        return items
+    parts: list[list[Any]] = [[] for _ in range(world_size())]
+    dist.all_gather_object(parts, items)
+    return [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
+
+
+def gather_rollout(
+    rollout: Rollout, outcomes: torch.Tensor, mask: torch.Tensor
+) -> tuple[Rollout, torch.Tensor, torch.Tensor]:
+    """The whole batch, out of every process's graded share of it."""
+    if world_size() == 1:
+        return rollout, outcomes, mask
+    device = rollout.prompt_ids.device
+    names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "logprobs", "entropy")
+    tensors = [*(getattr(rollout, name).cpu() for name in names), outcomes, mask]
+    groups = gather(list(zip(*tensors, rollout.completions, rollout.verdicts, strict=True)))
+    *columns, completions, verdicts = zip(*groups, strict=True)
+    whole = []
+    for i, column in enumerate(columns):  # the widths of the shares differ: prompts are padded on the left
+        width = max(tensor.shape[-1] for tensor in column)
+        gaps = [width - tensor.shape[-1] for tensor in column]
+        whole.append(torch.stack([F.pad(t, (n, 0) if i < 2 else (0, n)) for t, n in zip(column, gaps, strict=True)]))
+    fields_ = [tensor.to(device) for tensor in whole[:-2]]
+    return Rollout(*fields_, list(completions), rollout.temperature, {}, list(verdicts)), whole[-2], whole[-1]
+
+
+def sum_over_processes(tensors: Sequence[torch.Tensor]) -> None:
+    """Add up tensors over all processes, in place."""
+    if world_size() > 1:
+        for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
+            work.wait()
+
+
 def sample_step(
     policy: Policy, problems: Sequence[Problem], config: Config, step: int, sandbox: Sandbox | None = None
 ) -> Rollout:
-    """The groups of one training step."""
-    settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature, "sandbox": sandbox}
-    return sample(policy, problems, config.group_size, seed=_seed(config.seed, "sample", step), **settings)
+    """The groups of one training step: in one of several processes, its share of them."""
+    places = range(rank(), len(problems), world_size())
+    return sample(
+        policy,
+        [problems[place] for place in places],
+        config.group_size,
+        max_new_tokens=config.max_new_tokens,
+        temperature=config.temperature,
+        seed=_seed(config.seed, "sample", step),
+        places=places,
+        sandbox=sandbox,
+    )
 
 
 def train(config: Config) -> Path:
@@ -1102,22 +1201,29 @@ def train(config: Config) -> Path:
     checkpoint/. With config.resume, continues that run after its last checkpoint, and ends up where an uninterrupted
     run would have. Raises UsageError for settings that cannot work, before anything is written.
     """
+    join_processes(config)
     train_problems, held_out = training_problems(config)
     folder = Path(config.resume) if config.resume else None
     checkpoint = find_checkpoint(folder) if folder else None
     if folder:
         require_same_settings(config, folder)
-    policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
-    reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
+    with one_after_the_other():
+        policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
+        reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
     if done > config.steps:
         raise UsageError(f"the run in {folder} has done {done} steps already; choose more --steps than {config.steps}")
     _encode_prompts(policy, [*train_problems, *held_out], config.max_new_tokens)  # refuses what is too long
-    folder = folder or new_run_folder(config)
-    write_text(folder / "config.json", json.dumps(asdict(config) | {"resume": "", "out": str(folder)}, indent=2))
+    lead = rank() == 0  # the process that writes
+    if lead:
+        folder = folder or new_run_folder(config)
+        write_text(folder / "config.json", json.dumps(asdict(config) | {"resume": "", "out": str(folder)}, indent=2))
+        log = folder / "metrics.jsonl"
+        write_jsonl(log, [row for row in read_jsonl(log) if row["step"] <= done])  # what came after it is done again
+    folder = gather([folder])[0]
     log = folder / "metrics.jsonl"
-    write_jsonl(log, [row for row in read_jsonl(log) if row["step"] <= done])  # what came after it is done again
+    is_new = gather([not read_jsonl(log)])[0]
 
     def evaluate_now(step: int) -> dict[str, float]:
         bar.set_description(f"evaluating on {len(held_out)} held-out problems")
@@ -1127,17 +1233,20 @@ def train(config: Config) -> Path:
         return {f"eval/{name}": value for name, value in summary.items()}
 
     with (
-        Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox,
-        tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True) as bar,
+        open_sandbox(config) as sandbox,
+        tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True, disable=not lead) as bar,
     ):
-        if not read_jsonl(log):
-            append_jsonl(log, {"step": 0} | evaluate_now(0))
+        if is_new:
+            summary = evaluate_now(0)
+            if lead:
+                append_jsonl(log, {"step": 0} | summary)
         for step in range(done + 1, config.steps + 1):
             problems = problems_of_step(train_problems, config, step)
             started = time.perf_counter()
             rollout = sample_step(policy, problems, config, step, _grades_early(policy, sandbox))
             sampled = time.perf_counter()
-            outcomes, mask = grade(problems, rollout, sandbox)  # [P, G, T]
+            outcomes, mask = grade(problems[rank() :: world_size()], rollout, sandbox)
+            rollout, outcomes, mask = gather_rollout(rollout, outcomes, mask)  # [P, G, T]
             graded = time.perf_counter()
             rewards = REWARDS[config.reward](outcomes, mask)  # [P, G]
             advantages = ADVANTAGES[config.algorithm](rewards)  # [P, G]
@@ -1161,11 +1270,14 @@ def train(config: Config) -> Path:
             }
             if not math.isfinite(row["grad_norm"]):
                 raise UsageError(f"the gradient is not finite at step {step}, so no update was made; try a lower lr")
-            write_jsonl(folder / "rollouts" / f"step_{step:06d}.jsonl", rollout_rows(problems, rollout, outcomes, mask))
+            if lead:
+                file = folder / "rollouts" / f"step_{step:06d}.jsonl"
+                write_jsonl(file, rollout_rows(problems, rollout, outcomes, mask))
             if step == config.steps or (config.eval_every and step % config.eval_every == 0):
                 row |= evaluate_now(step)
-            append_jsonl(log, row)
-            if step == config.steps or step % config.save_every == 0:
+            if lead:
+                append_jsonl(log, row)
+            if lead and (step == config.steps or step % config.save_every == 0):
                 save_checkpoint(folder, policy, optimizer, step)
             shown = {name: f"{row[name]:.2f}" for name in ("full_pass", "pass_rate", "dead_groups")}
             bar.set_postfix(shown | ({"SANDBOX_ERRORS": row["sandbox_errors"]} if row["sandbox_errors"] else {}))
@@ -1213,6 +1325,10 @@ def update(
     normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
     weights = token_weights(completion_mask, normalisation, config.max_new_tokens)  # [N, L], over all rows
     live = advantages != 0 if not reference else torch.ones_like(advantages, dtype=torch.bool)
+    mine = torch.zeros_like(live)  # the live groups are dealt out to the processes
+    dealt = live.any(-1).nonzero().squeeze(-1)[rank() :: world_size()]
+    mine[dealt] = live[dealt]
+    parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
     old_logprobs, reference_logprobs = torch.zeros_like(weights), torch.zeros_like(weights)
     live_weight = weights[live.flatten()].sum()
 
@@ -1241,15 +1357,20 @@ def update(
     for epoch in range(config.updates_per_batch if live.any() else 0):
         while True:
             optimizer.zero_grad()
-            parts = micro_batches(lengths, live, rollout.prompt_ids.shape[1], budget)
+            parts = micro_batches(lengths, mine, rollout.prompt_ids.shape[1], budget)
             try:
-                loss, clip_fraction = torch.stack([backward(rows, first=epoch == 0) for rows in parts]).sum(0).tolist()
+                totals = sum((backward(rows, first=epoch == 0) for rows in parts), torch.zeros(2, device=live.device))
                 break
             except torch.OutOfMemoryError:
                 if max(map(len, parts)) == 1:
                     raise UsageError("not even one sample fits into memory; try fewer --max-new-tokens") from None
                 budget //= 2
-        grad_norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), config.max_grad_norm).item()
+        for parameter in parameters:
+            if parameter.grad is None:  # a process without a share of its own
+                parameter.grad = torch.zeros_like(parameter)
+        sum_over_processes([totals, *(parameter.grad for parameter in parameters)])
+        loss, clip_fraction = totals.tolist()
+        grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm).item()
         for name, value in (("loss", loss), ("grad_norm", grad_norm), ("clip_fraction", clip_fraction)):
             stats[name] += value / config.updates_per_batch
         if not math.isfinite(grad_norm):
@@ -1565,7 +1686,8 @@ def train_command(argv: list[str]) -> None:
         saved = asdict(saved_config(Path(settings["resume"])))
         settings = saved | settings
     folder = train(Config(**settings))
-    print(report(folder))
+    if rank() == 0:
+        print(report(folder))
 
 
 def eval_command(argv: list[str]) -> None:
@@ -1574,14 +1696,18 @@ def eval_command(argv: list[str]) -> None:
     config = Config(**settings)
     if config.out and Path(config.out).exists():
         raise UsageError(f"the file {config.out} exists already; choose another --out")
+    join_processes(config)
     problems = toy_problems("test", config.families, config.levels)
     problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
-    policy = load_policy(config.model, config.toy_noise, config.device)
-    with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
+    with one_after_the_other():
+        policy = load_policy(config.model, config.toy_noise, config.device)
+    with open_sandbox(config) as sandbox:
         file = Path(config.out) if config.out else None
         summary = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
-    print(f"{config.model} on {len(problems)} problems × {config.eval_samples} samples   [95 % interval over problems]")
-    print("\n".join(f"  {name:10} {cell}" for name, cell in summary_cells(summary)))
+    if rank() == 0:
+        counts = f"{len(problems)} problems × {config.eval_samples} samples"
+        print(f"{config.model} on {counts}   [95 % interval over problems]")
+        print("\n".join(f"  {name:10} {cell}" for name, cell in summary_cells(summary)))
 
 
 def inspect_command(argv: list[str]) -> None:
@@ -1612,7 +1738,7 @@ def inspect_command(argv: list[str]) -> None:
         problems = problems_of_step(problems, config, 1)
         policy = load_policy(config.model, config.toy_noise, config.device)
         rollout = sample_step(policy, problems, config, 1)
-        with Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
+        with open_sandbox(config) as sandbox:
             rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))
         where = f"{config.model}, drawn now, {len(rows)} groups"
     names = [row["task_id"] for row in rows]
@@ -1645,9 +1771,12 @@ def main(argv: list[str] | None = None) -> int:
     command = COMMANDS[argv[0]] if argv and argv[0] in COMMANDS else train_command
     try:
         command(argv[1:] if argv and argv[0] in COMMANDS else argv)
+        if dist.is_initialized():
+            dist.destroy_process_group()
         return 0
     except (UsageError, SandboxError) as error:
-        print(f"\rminirl: {error}", file=sys.stderr)
+        name = f"minirl, process {rank()}" if world_size() > 1 else "minirl"
+        print(f"\r{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nminirl: interrupted; a run goes on with --resume FOLDER", file=sys.stderr)
