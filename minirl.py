@@ -37,6 +37,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import copy
 import functools
 import hashlib
 import inspect
@@ -59,8 +60,15 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+import torch.utils.checkpoint
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 from tqdm import tqdm
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache, DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sandbox import Call, Check, Program, Sandbox, SandboxError, StdIO, Verdict, read_test
 
@@ -329,9 +337,16 @@ def toy_mistakes(rng: random.Random, problem: ToyProblem, noise: float) -> str:
 class Policy:
     """A language model that writes programs.
 
-    eos_ids  every token that ends a completion (models often have several)
-    pad_id   fills the places that masks hide; may equal an end token, since nothing reads it
-    context  tokens the model can attend to, prompt and completion together
+    model      what is trained: float32 weights, so that small updates are not rounded away
+    eos_ids    every token that ends a completion (models often have several)
+    pad_id     fills the places that masks hide; may equal an end token, since nothing reads it
+    context    tokens the model can attend to, prompt and completion together
+    precision  the type of the model's arithmetic; bfloat16 is the faster one on a GPU
+    sampler    the copy of the model that samples, in that precision; in float32 the model itself does
+    decoder    its buffers and CUDA graphs, kept from batch to batch
+
+    shares_prompts  the update runs a prompt once for its group, which attends to the prompt's keys and values
+    splits_head     logits are the head of hidden states and nothing else, so they can be made a chunk at a time
     """
 
     model: Any
@@ -339,16 +354,63 @@ class Policy:
     eos_ids: tuple[int, ...]
     pad_id: int
     context: int
+    precision: torch.dtype = torch.float32
+    sampler: Any = None
+    decoder: Any = None
+    shares_prompts: bool = True
+    splits_head: bool = True
 
     @property
     def device(self) -> torch.device:
         return self.model.device
 
+    @property
+    def is_sharded(self) -> bool:
+        return isinstance(self.model, FSDPModule)
 
-def load_policy(name: str, toy_noise: float = 0.47, device: str = "cpu") -> Policy:
+    @property
+    def layers(self) -> list[torch.nn.Module]:
+        return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+    def recompute_activations(self) -> None:
+        """Gradient checkpointing: keep the inputs of the layers only, and run each again in the backward pass."""
+        self.shares_prompts = False  # running a layer again would write its keys and values again
+        for layer in self.layers:
+            layer.forward = functools.partial(torch.utils.checkpoint.checkpoint, layer.forward, use_reentrant=False)
+
+    def shard(self) -> None:
+        """Split weights, gradients and optimizer state over the processes (FSDP2). The sampler stays whole."""
+        self.make_sampler()
+        self.shares_prompts = self.splits_head = False  # weights are there only while the whole model runs
+        for module in (*self.layers, self.model):
+            fully_shard(module)
+
+    def make_sampler(self) -> None:
+        """Give the policy a sampler of its own. Only weights change their type: the frequencies of rotary positions,
+        in bfloat16, would be wrong."""
+        self.sampler = copy.deepcopy(self.model)
+        for parameter in self.sampler.parameters():
+            parameter.data = parameter.data.to(self.precision)
+            parameter.requires_grad = False
+
+    @torch.no_grad()
+    def refresh_sampler(self) -> None:
+        """Copy the weights to the sampler, in place: CUDA graphs hold on to the memory."""
+        if self.sampler:
+            for copied, parameter in zip(self.sampler.parameters(), self.model.parameters(), strict=True):
+                copied.copy_(whole(parameter))
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of which this process may hold a shard."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def load_policy(name: str, toy_noise: float = 0.47, device: str = "cpu", precision: str = "auto") -> Policy:
     """Load a policy: "toy", a directory written by save_pretrained, a run folder, or a model id of a hub.
 
     toy_noise   how careless the toy's base model learnt to be; a higher noise is a weaker base
+    precision   float32, bfloat16, or auto: bfloat16 on a GPU that has it
     Raises UsageError where there is no such model, or no such device.
     """
     device = _device(device)
@@ -370,10 +432,12 @@ def load_policy(name: str, toy_noise: float = 0.47, device: str = "cpu") -> Poli
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **local)
         except Exception as error:  # transformers raises many kinds
             raise UsageError(f"cannot load the model {name!r}: {from_hub or _first_line(error)}") from None
-    return make_policy(model.to(device), tokenizer)
+    if precision == "auto":
+        precision = "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
+    return make_policy(model.to(device), tokenizer, getattr(torch, precision))
 
 
-def make_policy(model: Any, tokenizer: Any) -> Policy:
+def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float32) -> Policy:
     """Wrap a transformers model and tokenizer. Dropout is switched off for good: the policy that is trained must be
     the policy that sampled, or the importance ratio of on-policy samples is not 1."""
     eos_ids: set[int] = set()
@@ -383,7 +447,30 @@ def make_policy(model: Any, tokenizer: Any) -> Policy:
         raise UsageError("the tokenizer has no end-of-sequence token, so completions would not end; set its eos_token")
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(eos_ids)
     context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
-    return Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context)
+    if model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation("grouped_sdpa")
+    policy = Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context, precision)
+    base, head, ids = model.base_model, model.get_output_embeddings(), torch.full((1, 2), pad_id, device=model.device)
+    with torch.no_grad():
+        policy.splits_head = base is not model and head is not None and head(base(ids)[0]).equal(model(ids).logits)
+    if precision != torch.float32:
+        policy.make_sampler()
+    return policy
+
+
+def _grouped_sdpa(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **kwargs: Any):
+    """Attention of transformers, except that for one new token the G query heads that share a key head are handled as
+    G queries of it: [N, heads, 1, dim] -> [N, key heads, G, dim]. Older transformers copy the keys G times instead."""
+    heads, key_heads = query.shape[1], key.shape[1]
+    if query.shape[2] > 1 or heads == key_heads or mask is None or mask.shape[1] > 1:
+        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+    packed = query.reshape(len(query), key_heads, heads // key_heads, query.shape[-1])
+    output = F.scaled_dot_product_attention(packed, key, value, mask, scale=kwargs.get("scaling"))
+    return output.reshape(len(query), 1, heads, value.shape[-1]), None
+
+
+AttentionInterface.register("grouped_sdpa", _grouped_sdpa)
+AttentionMaskInterface.register("grouped_sdpa", sdpa_mask)
 
 
 def _first_line(error: Exception) -> str:
@@ -564,7 +651,12 @@ def _pad(policy: Policy, rows: Sequence[list[int]], side: str) -> tuple[torch.Te
         place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
         ids[i, place] = torch.tensor(row)
         mask[i, place] = True
-    return ids.to(policy.device), mask.to(policy.device)
+    return _to_device(ids, policy.device), _to_device(mask, policy.device)
+
+
+def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Move a tensor without making the CPU wait, which takes pinned memory."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:
@@ -572,42 +664,110 @@ def _positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
-class _GroupLayer(DynamicLayer):
-    """Keys and values of one attention layer, in buffers made once: [rows, heads, prompt + completion tokens, dim].
+class _StaticLayer(DynamicLayer):
+    """Keys and values of one attention layer, in buffers made once: [rows, heads, tokens, dim]."""
 
-    The keys and values of every prompt are copied to the rows of its group. Rows that end make room: the last rows of
-    the batch move into their places, so nothing else is ever copied.
-    """
-
-    def __init__(self, prompts: DynamicLayer, group_size: int, max_new_tokens: int):
+    def __init__(self, decoder: _Decoder, like: DynamicLayer):
         super().__init__()
-        self.is_initialized, self.buffers = True, []
-        for states in (prompts.keys, prompts.values):
-            count, heads, tokens, dim = states.shape
-            buffer = states.new_empty(count * group_size, heads, tokens + max_new_tokens, dim)
-            buffer[:, :, :tokens] = states.repeat_interleave(group_size, dim=0)
-            self.buffers.append(buffer)
-        self.keys, self.values = (buffer[:, :, :tokens] for buffer in self.buffers)
+        self.is_initialized, self.decoder = True, decoder
+        shapes = [(decoder.rows, x.shape[1], decoder.tokens, x.shape[3]) for x in (like.keys, like.values)]
+        self.buffers = [like.keys.new_zeros(shape) for shape in shapes]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        start = self.get_seq_length()
-        stop = start + keys.shape[-2]
+        rows, length = len(keys), self.decoder.length
         for buffer, new in zip(self.buffers, (keys, values), strict=True):
-            buffer[: len(new), :, start:stop] = new
-        self.keys, self.values = (buffer[: len(keys), :, :stop] for buffer in self.buffers)
-        return self.keys, self.values
+            buffer[:rows].index_copy_(2, self.decoder.place, new)
+        return self.buffers[0][:rows, :, :length], self.buffers[1][:rows, :, :length]
+
+    def get_seq_length(self) -> int:
+        return self.decoder.length - 1  # tokens before the new one
+
+
+class _Decoder:
+    """Runs a model one token at a time, for many rows at once, over keys and values in buffers made once.
+
+    On CUDA a step is captured as a graph, or else launching its hundreds of small kernels takes many times their
+    running time. A graph has fixed shapes: so rows and tokens are rounded up to one of a few sizes, what is too many
+    is masked, and there is a graph for every pair of sizes that was met. Elsewhere sizes are exact.
+    """
+
+    def __init__(self, model: Any, cache: Cache, rows: int, tokens: int):
+        window = getattr(model.config.get_text_config(), "sliding_window", None)
+        self.model, self.rows, self.tokens = model, rows, tokens
+        self.makes_own_mask = not window or tokens <= window  # the model's own masks know its windows
+        self.rounds = model.device.type == "cuda" and self.makes_own_mask
+        self.ids = torch.zeros(rows, 1, dtype=torch.long, device=model.device)
+        self.positions = torch.zeros_like(self.ids)
+        self.mask = torch.zeros(rows, 1, 1, tokens, dtype=torch.bool, device=model.device)  # tokens to attend to
+        self.place = torch.zeros(1, dtype=torch.long, device=model.device)  # where the new token's keys go
+        self.written = self.length = 0  # tokens in the buffers, and how many of their places attention runs over
+        self.cache = Cache(layers=[_StaticLayer(self, layer) for layer in cache.layers])
+        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+        self.logits: torch.Tensor | None = None
+
+    def start(self, cache: Cache, prompt_mask: torch.Tensor, group_size: int) -> None:
+        """Give every prompt's keys and values to the rows of its group."""
+        rows, self.written = len(prompt_mask) * group_size, prompt_mask.shape[1]
+        for layer, prompts in zip(self.cache.layers, cache.layers, strict=True):
+            for buffer, states in zip(layer.buffers, (prompts.keys, prompts.values), strict=True):
+                buffer[:rows, :, : self.written] = states.repeat_interleave(group_size, dim=0)
+        self.mask.fill_(False)
+        self.mask[:rows, 0, 0, : self.written] = prompt_mask.repeat_interleave(group_size, dim=0)
+        self.positions[:rows] = prompt_mask.sum(-1, keepdim=True).repeat_interleave(group_size, dim=0) - 1
+        self.place.fill_(self.written - 1)
+
+    def step(self, ids: torch.Tensor) -> torch.Tensor:
+        """The logits after one more token in each of the first rows: [rows] -> [rows, V]."""
+        rows, count = len(ids), len(ids)
+        self.ids[:rows, 0] = ids
+        self.positions[:rows] += 1
+        self.mask[:, :, :, self.written] = True  # in rows without a prompt too: attention to nothing may be NaN
+        self.place += 1
+        self.written += 1
+        self.length = self.written
+        if self.rounds:
+            sizes = (size for power in range(self.rows.bit_length()) for size in (2**power, 3 * 2**power // 2))
+            count = min(self.rows, next(size for size in (*sizes, self.rows) if size >= rows))
+            self.length = min(self.tokens, -(-self.written // 128) * 128)
+        return (self._replay(count) if self.rounds else self._run(count))[:rows]
 
     def move(self, rows: torch.Tensor, places: torch.Tensor) -> None:
-        length = self.get_seq_length()
-        for buffer in self.buffers:
-            buffer[places, :, :length] = buffer[rows, :, :length]
+        """Copy rows to other places: what ended makes room, so nothing else is ever copied."""
+        for layer in self.cache.layers:
+            for buffer in layer.buffers:
+                buffer[places, :, : self.written] = buffer[rows, :, : self.written]
+        self.mask[places], self.positions[places] = self.mask[rows], self.positions[rows]
+
+    def _run(self, rows: int) -> torch.Tensor:
+        mask = self.mask[:rows, :, :, : self.length]
+        return self.model(
+            self.ids[:rows],
+            attention_mask=mask if self.makes_own_mask else mask[:, 0, 0],
+            position_ids=self.positions[:rows],
+            past_key_values=self.cache,
+            use_cache=True,
+        ).logits[:, -1]
+
+    def _replay(self, rows: int) -> torch.Tensor:
+        if (rows, self.length) not in self.graphs:
+            logits = self._run(rows)  # what libraries prepare at their first call must not be met while capturing
+            if self.logits is None:
+                self.logits = logits.new_empty(self.rows, logits.shape[-1])
+            torch.cuda.synchronize()
+            pool = next(iter(self.graphs.values())).pool() if self.graphs else None
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool):
+                self.logits[:rows] = self._run(rows)
+            self.graphs[rows, self.length] = graph
+        self.graphs[rows, self.length].replay()
+        return self.logits[:rows]
 
 
 def _draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """The token at which the cumulative probability exceeds a number of [0, 1): [rows, V], [rows] -> [rows, 1]."""
+    """The token at which the cumulative probability exceeds a number of [0, 1): [rows, V], [rows] -> [rows]."""
     cumulative = probabilities.cumsum(-1)
     threshold = uniform.clamp(max=1 - 1e-6).unsqueeze(-1) * cumulative[:, -1:]  # the sum is 1 but for rounding
-    return torch.searchsorted(cumulative, threshold, right=True)
+    return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
 
 
 @torch.no_grad()
@@ -631,10 +791,11 @@ def sample(
     batch, each of them with the `places` of its problems, draw what one process would.
     With a sandbox, every program is submitted when it ends, and is graded while the others are still being written.
     """
-    model, device = policy.model, policy.device
+    model, device = policy.sampler or policy.model, policy.device
     places = range(len(problems)) if places is None else places
     generators = [torch.Generator().manual_seed(_seed(seed, place)) for place in places]
-    uniforms = torch.cat([torch.rand(group_size, max_new_tokens, generator=g) for g in generators]).to(device)
+    uniforms = torch.cat([torch.rand(group_size, max_new_tokens, generator=generator) for generator in generators])
+    uniforms = _to_device(uniforms, device)
     prompt_ids, prompt_mask = _pad(policy, _encode_prompts(policy, problems, max_new_tokens), side="left")
     rows, shape = len(problems) * group_size, (len(problems) * group_size, max_new_tokens)
     completion_ids = torch.full(shape, policy.pad_id, device=device)
@@ -653,48 +814,48 @@ def sample(
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
-    cache = Cache(layers=[_GroupLayer(layer, group_size, max_new_tokens) for layer in cache.layers])
     logits = logits.repeat_interleave(group_size, dim=0)
-    attention_mask = F.pad(prompt_mask, (0, max_new_tokens), value=True).repeat_interleave(group_size, dim=0)
-    lengths = prompt_mask.sum(-1, keepdim=True).repeat_interleave(group_size, dim=0)  # tokens of each prompt
-    writing = torch.arange(rows, device=device)  # the rows that have not ended
+    decoder = _decoder_for(policy, model, cache, rows, prompt_mask.shape[1] + max_new_tokens)
+    decoder.start(cache, prompt_mask, group_size)
+
+    look_every = 16 if device.type == "cuda" else 1  # a look at which rows have ended makes the CPU wait for the GPU
+    writing = torch.arange(rows, device=device)  # the rows that had not ended at the last look
+    ended = torch.zeros_like(writing, dtype=torch.bool)
     for position in range(max_new_tokens):
         distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [writing, V]
         if temperature == 0:
-            tokens = distribution.argmax(-1, keepdim=True)
+            tokens = distribution.argmax(-1)
         else:
             tokens = _draw(distribution.exp(), uniforms[writing, position])
-        completion_ids[writing, position] = tokens.squeeze(-1)
-        completion_mask[writing, position] = True
-        logprobs[writing, position] = distribution.gather(-1, tokens).squeeze(-1)
-        entropy[writing, position] = _entropy(distribution)
-        going_on = ~torch.isin(tokens.squeeze(-1), end_tokens) & (position < max_new_tokens - 1)
-        for row in writing[~going_on].tolist():
-            ids = completion_ids[row, : position + 1]
-            texts[row] = policy.tokenizer.decode(ids[~torch.isin(ids, end_tokens)], clean_up_tokenization_spaces=False)
-            p = row // group_size
-            if sandbox and (p, texts[row]) not in results:
-                results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row]))
-        count = int(going_on.sum())
-        if not count:
-            break
-        if count < len(writing):  # rows that ended leave the batch: rows from its end take their places
-            free = (~going_on[:count]).nonzero().squeeze(-1)
-            moved = going_on[count:].nonzero().squeeze(-1) + count
-            for layer in cache.layers:
-                layer.move(moved, free)
-            for tensor in (writing, tokens, attention_mask, lengths):
-                tensor[free] = tensor[moved]
-            writing, tokens, attention_mask, lengths = (x[:count] for x in (writing, tokens, attention_mask, lengths))
-        logits = model(
-            tokens,
-            attention_mask=attention_mask[:, : prompt_mask.shape[1] + position + 1],
-            position_ids=lengths + position,
-            past_key_values=cache,
-            use_cache=True,
-        ).logits[:, -1]
+        token_logprobs_ = distribution.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        completion_ids[writing, position] = tokens.masked_fill(ended, policy.pad_id)
+        completion_mask[writing, position] = ~ended
+        logprobs[writing, position] = token_logprobs_.masked_fill(ended, 0.0)
+        entropy[writing, position] = _entropy(distribution).masked_fill(ended, 0.0)
+        ended = ended | torch.isin(tokens, end_tokens)
+        is_last = position == max_new_tokens - 1
+        if is_last or position % look_every == look_every - 1:
+            over = writing if is_last else writing[ended]
+            for row, ids, mask in zip(
+                over.tolist(), completion_ids[over].cpu(), completion_mask[over].cpu(), strict=True
+            ):
+                ids = [token for token in ids[mask].tolist() if token not in policy.eos_ids]
+                texts[row] = policy.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+                p = row // group_size
+                if sandbox and (p, texts[row]) not in results:
+                    results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row]))
+            count = len(writing) - len(over)
+            if not count:
+                break
+            if len(over):  # rows that ended leave the batch: rows from its end take their places
+                free = ended[:count].nonzero().squeeze(-1)
+                moved = (~ended[count:]).nonzero().squeeze(-1) + count
+                decoder.move(moved, free)
+                writing[free], tokens[free] = writing[moved], tokens[moved]
+                writing, tokens, ended = writing[:count], tokens[:count], torch.zeros_like(ended[:count])
+        logits = decoder.step(tokens)
 
-    length = position + 1
+    length = int(completion_mask.sum(-1).max())
     grouped = (len(problems), group_size, length)
     return Rollout(
         prompt_ids,
@@ -707,6 +868,16 @@ def sample(
         temperature,
         results,
     )
+
+
+def _decoder_for(policy: Policy, model: Any, cache: Cache, rows: int, tokens: int) -> _Decoder:
+    """A decoder of at least that size. The one with graphs is kept, since they take seconds to capture."""
+    if policy.decoder and policy.decoder.rows >= rows and policy.decoder.tokens >= tokens:
+        return policy.decoder
+    on_gpu = model.device.type == "cuda"
+    decoder = _Decoder(model, cache, rows, -(-tokens // 128) * 128 if on_gpu else tokens)
+    policy.decoder = decoder if on_gpu else None
+    return decoder
 
 
 def _grades_early(policy: Policy, sandbox: Sandbox) -> Sandbox | None:
@@ -843,30 +1014,64 @@ def token_logprobs(
     Every prompt is run once, with gradient, and the completions attend to its keys and values: so a group costs the
     tokens of one prompt, not of G, and logits are computed at completion tokens only.
     """
+    model, length = policy.model, completion_ids.shape[1]
     if prompt_of is None:
         prompt_of = torch.arange(len(prompt_ids), device=prompt_ids.device)
-    cache = Cache(layer_class_to_replicate=DynamicLayer)
-    logits = policy.model(
-        prompt_ids,
-        attention_mask=prompt_mask,
-        position_ids=_positions(prompt_mask),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits[prompt_of]  # [N, 1, V]: the logits at a position predict the next token
-    if completion_ids.shape[1] > 1:
-        cache.batch_select_indices(prompt_of)
-        mask = torch.cat([prompt_mask[prompt_of], completion_mask[:, :-1]], dim=1)
-        rest = policy.model(
-            completion_ids[:, :-1],
-            attention_mask=mask,
-            position_ids=_positions(mask)[:, prompt_ids.shape[1] :],
-            past_key_values=cache,
-            use_cache=True,
-        ).logits
-        logits = torch.cat([logits, rest], dim=1)
-    logits = logits.float() / temperature  # [N, L, V]
-    return logits.gather(-1, completion_ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+    mask = torch.cat([prompt_mask[prompt_of], completion_mask[:, :-1]], dim=1)
+    positions = _positions(mask)
+    with _arithmetic(policy):
+        if not policy.shares_prompts:
+            ids = torch.cat([prompt_ids[prompt_of], completion_ids[:, :-1]], dim=1)
+            outputs = _run(policy, ids, mask, positions, length)
+        else:
+            cache = Cache(layer_class_to_replicate=DynamicLayer)
+            outputs = _run(policy, prompt_ids, prompt_mask, _positions(prompt_mask), 1, cache)[prompt_of]
+            if length > 1:
+                cache.batch_select_indices(prompt_of)
+                positions = positions[:, prompt_ids.shape[1] :]
+                rest = _run(policy, completion_ids[:, :-1], mask, positions, length - 1, cache)
+                outputs = torch.cat([outputs, rest], dim=1)  # [N, L, ...]: what is read at a token predicts the next
+
+        def score(outputs: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+            logits = model.get_output_embeddings()(outputs) if policy.splits_head else outputs
+            logits = logits.float() / temperature  # [..., V]
+            return logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+
+        rows = max(1, LOGITS_AT_ONCE // model.config.get_text_config().vocab_size)  # tokens
+        if completion_ids.numel() <= rows or not policy.splits_head:
+            return score(outputs, completion_ids)
+        # A large vocabulary: chunks of logits, made again in the backward pass, so that they are never all there
+        pairs = zip(outputs.flatten(0, 1).split(rows), completion_ids.flatten().split(rows), strict=True)
+        chunks = [torch.utils.checkpoint.checkpoint(score, *pair, use_reentrant=False) for pair in pairs]
+        return torch.cat(chunks).view_as(completion_ids)
+
+
+LOGITS_AT_ONCE = 2**26  # of float32: 256 MB
+
+
+def _run(
+    policy: Policy,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+    keep: int,
+    cache: Cache | None = None,
+) -> torch.Tensor:
+    """Hidden states of the last `keep` tokens, [N, keep, hidden], from which the head makes logits; or the logits."""
+    inputs = {
+        "attention_mask": mask,
+        "position_ids": positions,
+        "past_key_values": cache,
+        "use_cache": cache is not None,
+    }
+    if not policy.splits_head:
+        return policy.model(ids, **inputs, logits_to_keep=keep).logits
+    return policy.model.base_model(ids, **inputs)[0][:, -keep:]
+
+
+def _arithmetic(policy: Policy) -> torch.autocast:
+    """Matrix products in the policy's precision; the weights, sums and the softmax stay float32."""
+    return torch.autocast(policy.device.type, policy.precision, enabled=policy.precision != torch.float32)
 
 
 # How the algorithms weigh tokens unless --normalisation says otherwise.
@@ -1038,6 +1243,9 @@ class Config:
     save_every: int = _setting(10, "steps between checkpoints")
     seed: int = _setting(0, "seed of everything random")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1, ...")
+    precision: str = _setting("auto", "float32 or bfloat16 arithmetic over float32 weights; auto: bfloat16 on a GPU")
+    gradient_checkpointing: bool = _setting(False, "compute activations twice rather than keep them")
+    shard: bool = _setting(False, "split weights, gradients and optimizer over the processes of torchrun")
     workers: int = _setting(0, "sandbox processes; 0: one a core")
     cpu_seconds: float = _setting(2.0, "CPU time limit of a test")
     memory_mb: int = _setting(512, "memory limit of a program")
@@ -1049,6 +1257,7 @@ class Config:
             ("algorithm", ADVANTAGES),
             ("reward", REWARDS),
             ("normalisation", ("auto", "token", "sequence", "constant")),
+            ("precision", ("auto", "float32", "bfloat16")),
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(choices)}")
@@ -1110,6 +1319,8 @@ def world_size() -> int:
 def join_processes(config: Config) -> None:
     """Meet the other processes of torchrun, if it started this one, and take the device of one's own."""
     world = int(os.environ.get("WORLD_SIZE", 1))
+    if world == 1 and config.shard:
+        raise UsageError("--shard needs several processes: torchrun --nproc-per-node 2 minirl.py train --shard ...")
     if world == 1 or dist.is_initialized():
         return
     if config.problems_per_step < world:
@@ -1177,6 +1388,18 @@ def sum_over_processes(tensors: Sequence[torch.Tensor]) -> None:
             work.wait()
 
 
+def prepare_training(policy: Policy, config: Config) -> None:
+    """The same weights in all processes, then what the settings ask for."""
+    if world_size() > 1:
+        for parameter in policy.model.parameters():
+            dist.broadcast(parameter.data, 0)  # another machine may have rounded otherwise while making the toy's
+        policy.refresh_sampler()
+    if config.shard:
+        policy.shard()
+    if config.gradient_checkpointing:
+        policy.recompute_activations()
+
+
 def sample_step(
     policy: Policy, problems: Sequence[Problem], config: Config, step: int, sandbox: Sandbox | None = None
 ) -> Rollout:
@@ -1208,8 +1431,11 @@ def train(config: Config) -> Path:
     if folder:
         require_same_settings(config, folder)
     with one_after_the_other():
-        policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device)
-        reference = load_policy(config.model, config.toy_noise, config.device) if config.kl else None
+        policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device, config.precision)
+        reference = None
+        if config.kl:
+            reference = load_policy(config.model, config.toy_noise, config.device, config.precision)
+    prepare_training(policy, config)
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
     if done > config.steps:
@@ -1277,11 +1503,12 @@ def train(config: Config) -> Path:
                 row |= evaluate_now(step)
             if lead:
                 append_jsonl(log, row)
-            if lead and (step == config.steps or step % config.save_every == 0):
+            if step == config.steps or step % config.save_every == 0:
                 save_checkpoint(folder, policy, optimizer, step)
             shown = {name: f"{row[name]:.2f}" for name in ("full_pass", "pass_rate", "dead_groups")}
             bar.set_postfix(shown | ({"SANDBOX_ERRORS": row["sandbox_errors"]} if row["sandbox_errors"] else {}))
             bar.update()
+    gather([None])  # whoever returns finds everything written
     return folder
 
 
@@ -1324,6 +1551,7 @@ def update(
     completion_ids, completion_mask = rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)
     normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
     weights = token_weights(completion_mask, normalisation, config.max_new_tokens)  # [N, L], over all rows
+    sampler_logprobs = rollout.logprobs.flatten(0, 1)
     live = advantages != 0 if not reference else torch.ones_like(advantages, dtype=torch.bool)
     mine = torch.zeros_like(live)  # the live groups are dealt out to the processes
     dealt = live.any(-1).nonzero().squeeze(-1)[rank() :: world_size()]
@@ -1331,9 +1559,11 @@ def update(
     parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
     old_logprobs, reference_logprobs = torch.zeros_like(weights), torch.zeros_like(weights)
     live_weight = weights[live.flatten()].sum()
+    weights = weights * mine.flatten().unsqueeze(-1)
 
     def backward(rows: torch.Tensor, first: bool) -> torch.Tensor:
-        """Add the gradient of some samples; returns their part of the loss and of the clipped weight."""
+        """Add the gradient of some samples; returns their part of the loss, of the clipped weight, and of the mean
+        distance between the log-probabilities of the sampler and these."""
         width = int(completion_mask[rows].sum(-1).max())
         groups, prompt_of = torch.unique(rows // advantages.shape[1], return_inverse=True)
         inputs = [rollout.prompt_ids[groups], rollout.prompt_mask[groups]]
@@ -1348,34 +1578,40 @@ def update(
         loss, clipped = policy_loss(
             logprobs, of_rows[0], advantages.flatten()[rows], of_rows[1], config.clip, of_rows[2], config.kl
         )
-        loss.backward()
-        return torch.stack([loss.detach(), clipped / live_weight])
+        (loss * world_size() if policy.is_sharded else loss).backward()  # FSDP takes the mean over processes
+        gap = ((old_logprobs - sampler_logprobs)[rows, :width].abs() * of_rows[1]).sum()
+        return torch.stack([loss.detach(), clipped / live_weight, gap / live_weight])
 
-    stats = {"loss": 0.0, "grad_norm": 0.0, "clip_fraction": 0.0}
+    stats = {"loss": 0.0, "clip_fraction": 0.0, "logprob_gap": 0.0, "grad_norm": 0.0}
     budget = config.micro_batch_tokens
     lengths = rollout.completion_mask.sum(-1)
     for epoch in range(config.updates_per_batch if live.any() else 0):
         while True:
             optimizer.zero_grad()
             parts = micro_batches(lengths, mine, rollout.prompt_ids.shape[1], budget)
+            if policy.is_sharded:  # every process has to run the model equally often: on a row that is not its own
+                idle = (~mine).flatten().nonzero()[0]
+                parts += [idle] * (max(gather([len(parts)])) - len(parts))
             try:
-                totals = sum((backward(rows, first=epoch == 0) for rows in parts), torch.zeros(2, device=live.device))
+                totals = sum((backward(rows, first=epoch == 0) for rows in parts), torch.zeros(3, device=live.device))
                 break
             except torch.OutOfMemoryError:
+                if policy.is_sharded:
+                    raise UsageError("out of memory; with --shard, choose fewer --micro-batch-tokens") from None
                 if max(map(len, parts)) == 1:
                     raise UsageError("not even one sample fits into memory; try fewer --max-new-tokens") from None
                 budget //= 2
         for parameter in parameters:
             if parameter.grad is None:  # a process without a share of its own
                 parameter.grad = torch.zeros_like(parameter)
-        sum_over_processes([totals, *(parameter.grad for parameter in parameters)])
-        loss, clip_fraction = totals.tolist()
-        grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm).item()
-        for name, value in (("loss", loss), ("grad_norm", grad_norm), ("clip_fraction", clip_fraction)):
+        sum_over_processes([totals, *([] if policy.is_sharded else (parameter.grad for parameter in parameters))])
+        grad_norm = whole(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)).item()
+        for name, value in zip(stats, (*totals.tolist(), grad_norm), strict=True):
             stats[name] += value / config.updates_per_batch
         if not math.isfinite(grad_norm):
             break
         optimizer.step()
+        policy.refresh_sampler()
     return stats
 
 
@@ -1444,10 +1680,21 @@ def saved_config(folder: Path) -> Config:
 def save_checkpoint(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, step: int) -> None:
     """Write folder/checkpoint. At every moment either it or checkpoint.old is whole, so a killed run can go on."""
     new, current, old = folder / "checkpoint.new", folder / "checkpoint", folder / "checkpoint.old"
+
+    def for_the_writer(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        wholes = ((name, whole(tensor)) for name, tensor in tensors.items())  # one at a time: they may not all fit
+        return {name: tensor.cpu() for name, tensor in wholes if rank() == 0}
+
+    tied_once = {name for name, _ in [*policy.model.named_parameters(), *policy.model.named_buffers()]}
+    weights = for_the_writer({k: v for k, v in policy.model.state_dict().items() if k in tied_once})
+    optimizer_state = optimizer.state_dict()
+    optimizer_state["state"] = {i: for_the_writer(values) for i, values in optimizer_state["state"].items()}
+    if rank() != 0:
+        return
     shutil.rmtree(new, ignore_errors=True)
-    policy.model.save_pretrained(new)
+    (policy.sampler if policy.is_sharded else policy.model).save_pretrained(new, state_dict=weights)
     policy.tokenizer.save_pretrained(new)
-    torch.save({"step": step, "optimizer": optimizer.state_dict()}, new / "trainer.pt")
+    torch.save({"step": step, "optimizer": optimizer_state}, new / "trainer.pt")
     if current.exists():
         shutil.rmtree(old, ignore_errors=True)
         current.rename(old)
@@ -1464,7 +1711,13 @@ def find_checkpoint(folder: Path) -> Path | None:
 def load_trainer_state(checkpoint: Path, optimizer: torch.optim.Optimizer) -> int:
     """Restore the optimizer; returns the number of steps done."""
     try:
-        state = torch.load(checkpoint / "trainer.pt", weights_only=True)
+        state = torch.load(checkpoint / "trainer.pt", weights_only=True, map_location="cpu")
+        for i, parameter in enumerate(optimizer.param_groups[0]["params"]):
+            if isinstance(parameter, DTensor):
+                values = state["optimizer"]["state"][i]
+                for name in values.keys() - {"step"}:
+                    value = values[name].to(parameter.device)
+                    values[name] = distribute_tensor(value, parameter.device_mesh, parameter.placements)
         optimizer.load_state_dict(state["optimizer"])
         return state["step"]
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
@@ -1700,7 +1953,7 @@ def eval_command(argv: list[str]) -> None:
     problems = toy_problems("test", config.families, config.levels)
     problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
     with one_after_the_other():
-        policy = load_policy(config.model, config.toy_noise, config.device)
+        policy = load_policy(config.model, config.toy_noise, config.device, config.precision)
     with open_sandbox(config) as sandbox:
         file = Path(config.out) if config.out else None
         summary = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
@@ -1736,7 +1989,7 @@ def inspect_command(argv: list[str]) -> None:
         if extra.task_id:
             problems = [problem for problem in problems if problem.task_id == extra.task_id] or problems
         problems = problems_of_step(problems, config, 1)
-        policy = load_policy(config.model, config.toy_noise, config.device)
+        policy = load_policy(config.model, config.toy_noise, config.device, config.precision)
         rollout = sample_step(policy, problems, config, 1)
         with open_sandbox(config) as sandbox:
             rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))

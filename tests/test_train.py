@@ -211,7 +211,7 @@ def test_a_batch_of_dead_groups_changes_no_weight(llama):
     before = [p.clone() for p in llama.model.parameters()]
     _, stats = gradient_of(llama, rollout, torch.zeros(4, 4), optimizer)
     assert all(map(torch.equal, before, llama.model.parameters()))
-    assert stats == {"loss": 0.0, "grad_norm": 0.0, "clip_fraction": 0.0}
+    assert set(stats.values()) == {0.0}
 
 
 def test_with_kl_dead_groups_train_towards_the_reference(llama, tokenizer):

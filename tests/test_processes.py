@@ -1,0 +1,69 @@
+"""Two processes, started by torchrun, do what one does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import minirl
+from minirl import Config, UsageError, read_jsonl, train
+
+SMALL = {"problems_per_step": 5, "group_size": 4, "eval_size": 3, "eval_samples": 4, "eval_every": 0, "workers": 1}
+SMALL |= {"reward": "pass_rate", "families": ["predicates"], "steps": 2, "micro_batch_tokens": 200}
+SETTINGS = {"plain": SMALL, "kl": SMALL | {"kl": 0.1, "updates_per_batch": 2, "algorithm": "rloo", "steps": 2}}
+
+
+@pytest.fixture(scope="module")
+def runs(toy, tmp_path_factory):
+    """The folder of all runs, what torchrun said, and its exit code."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, settings in SETTINGS.items():
+        train(Config(out=str(folder / f"{name}-1"), **settings))
+    script = Path(__file__).parent / "two_processes.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", script, folder]
+    environment = os.environ | {"PYTHONPATH": str(Path(minirl.__file__).parent)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
+    return folder, done.stderr, done.returncode
+
+
+def weights(folder):
+    return load_file(folder / "checkpoint" / "model.safetensors")
+
+
+@pytest.mark.parametrize(("name", "many"), [("plain", "plain-2"), ("kl", "kl-2"), ("plain", "shard")])
+def test_two_processes_train_as_one(runs, name, many):
+    """The same samples, outcomes and evaluations; the same gradient, so the same weights; "shard" was resumed, too."""
+    one, two = runs[0] / f"{name}-1", runs[0] / many
+    for file in (*(one / "rollouts").iterdir(), *(one / "evaluations").iterdir()):
+        assert file.read_text() == (two / file.relative_to(one)).read_text()
+    for a, b in zip(*(read_jsonl(folder / "metrics.jsonl")[1:] for folder in (one, two)), strict=True):
+        for metric in ("reward", "loss", "grad_norm", "clip_fraction", "entropy", "tokens"):
+            assert a[metric] == pytest.approx(b[metric], rel=1e-4, abs=1e-6), metric
+    expected, got = weights(one), weights(two)
+    assert expected.keys() == got.keys()
+    assert all(torch.allclose(expected[key], got[key], atol=1e-5) for key in expected)
+    moved = max((expected[key] - tensor).abs().max().item() for key, tensor in weights(runs[0] / "kl-1").items())
+    assert moved > 1e-4  # other settings give other weights
+
+
+def test_a_process_that_fails_ends_all_with_its_error(runs):
+    _, errors, code = runs
+    assert code != 0 and "TypeError: 'NoneType' object is not callable" in errors
+
+
+def test_processes_sample_different_problems_with_different_seeds(runs):
+    groups = read_jsonl(runs[0] / "plain-2" / "rollouts" / "step_000001.jsonl")
+    assert len({group["task_id"] for group in groups}) == 5
+    assert len({tuple(group["completions"]) for group in groups}) == 5
+
+
+def test_more_processes_than_problems_or_one_process_to_shard_over_is_a_sentence(monkeypatch):
+    with pytest.raises(UsageError, match="--shard needs several processes"):
+        train(Config(shard=True))
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UsageError, match="at least the number of processes, 4, got 3"):
+        train(Config(problems_per_step=3))

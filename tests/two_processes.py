@@ -1,0 +1,22 @@
+"""What test_processes.py runs in two processes: `torchrun --nproc-per-node 2 two_processes.py FOLDER`."""
+
+import sys
+from pathlib import Path
+
+from conftest import HASTY
+from test_processes import SETTINGS
+
+import minirl
+
+minirl.WARM_STEPS = HASTY
+folder = Path(sys.argv[1])
+for name, settings in SETTINGS.items():
+    minirl.train(minirl.Config(out=str(folder / f"{name}-2"), **settings))
+shard = SETTINGS["plain"] | {"shard": True}
+minirl.train(minirl.Config(out=str(folder / "shard"), **shard | {"steps": 1}))
+minirl.train(minirl.Config(resume=str(folder / "shard"), **shard))
+
+# The second process fails in the middle of a run: both must end.
+if minirl.rank() == 1:
+    minirl.update = None
+sys.exit(minirl.main(["train", f"--out={folder / 'failing'}", "--steps=1", "--workers=1", "--eval-size=2"]))
