@@ -450,7 +450,7 @@ def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation("grouped_sdpa")
     policy = Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context, precision)
-    base, head, ids = model.base_model, model.get_output_embeddings(), torch.full((1, 2), pad_id, device=model.device)
+    base, head, ids = model.base_model, model.get_output_embeddings(), torch.arange(4, device=model.device)[None]
     with torch.no_grad():
         policy.splits_head = base is not model and head is not None and head(base(ids)[0]).equal(model(ids).logits)
     if precision != torch.float32:

@@ -38,7 +38,7 @@ def tiny_model(kind="llama", seed=0, **changes):
     if kind == "gpt2":  # dropout is on in its configuration
         return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=96, **common | changes))
     settings = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(max_position_embeddings=96, **settings, **common | changes))
+    return LlamaForCausalLM(LlamaConfig(max_position_embeddings=96, **settings | common | changes))
 
 
 @pytest.fixture(scope="session")

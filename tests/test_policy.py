@@ -4,7 +4,20 @@ import pytest
 import torch
 from conftest import tiny_model
 
-from minirl import Call, Problem, UsageError, _encode, _pad, load_policy, make_policy, sample, token_logprobs
+import minirl
+from minirl import (
+    Call,
+    Config,
+    Problem,
+    UsageError,
+    _encode,
+    _pad,
+    load_policy,
+    make_policy,
+    sample,
+    token_logprobs,
+    update,
+)
 
 PROMPTS = ["def f(xs):\n", "def f(s):\n    return", "x"]
 
@@ -197,3 +210,140 @@ def test_a_missing_model_or_device_is_a_sentence(tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="cannot use the device 'cuda'"):
             load_policy("toy", device="cuda")
+
+
+# The ways of doing less or in smaller pieces must not change a result
+
+
+def logprobs_and_gradient(policy, texts=("    return x\n", " 0", "")):
+    prompts, completions = batch_of(policy, texts)
+    policy.model.zero_grad()
+    logprobs = token_logprobs(policy, *_pad(policy, prompts, "left"), *(batch := _pad(policy, completions, "right")))
+    (logprobs * batch[1]).sum().backward()
+    gradient = torch.cat([parameter.grad.flatten() for parameter in policy.model.parameters()])
+    return (logprobs * batch[1]).detach(), gradient
+
+
+@pytest.mark.parametrize("way", ["chunks of logits", "recomputed activations", "a head of unknown form"])
+def test_less_memory_gives_the_same_logprobs_and_gradient(policy, monkeypatch, way):
+    expected = logprobs_and_gradient(policy)
+    heads = []
+    policy.model.get_output_embeddings().register_forward_hook(lambda *given: heads.append(given[2].shape[:-1].numel()))
+    if way == "chunks of logits":
+        monkeypatch.setattr(minirl, "LOGITS_AT_ONCE", 3 * 512)
+    elif way == "recomputed activations":
+        policy.recompute_activations()
+    else:
+        policy.splits_head = False
+    got = logprobs_and_gradient(policy)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(expected, got, strict=True))
+    if way == "chunks of logits":
+        assert heads == [3] * 10  # 15 tokens, every chunk twice
+    runs = []
+    policy.layers[0].register_forward_hook(lambda *_: runs.append(1))
+    sample(policy, problems_of(PROMPTS), 2, max_new_tokens=3)  # sampling goes on as before
+    assert len(runs) == 3
+
+
+def test_recomputed_activations_are_not_kept(tokenizer):
+    """Tensors saved for the backward pass: with gradient checkpointing, much fewer."""
+
+    def kept(policy):
+        sizes = []
+        prompts, completions = batch_of(policy)
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
+            token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+        return sum(sizes)
+
+    policy = make_policy(tiny_model(num_hidden_layers=8), tokenizer)
+    everything = kept(policy)
+    policy.recompute_activations()
+    assert kept(policy) < everything / 3
+
+
+def test_a_model_that_does_more_than_its_head_is_run_whole(tokenizer):
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"head_dim": 16, "num_key_value_heads": 1, "sliding_window": 8}
+    config = Gemma2Config(vocab_size=512, final_logit_softcapping=1.0, **sizes)
+    policy = make_policy(Gemma2ForCausalLM(config), tokenizer)
+    assert not policy.splits_head
+    check_logprobs_of_the_sampler(policy)
+
+
+def check_logprobs_of_the_sampler(policy):
+    rollout = sample(policy, problems_of(PROMPTS), 4, max_new_tokens=12, seed=3)
+    n = len(PROMPTS) * 4
+    prompt_of = torch.arange(len(PROMPTS)).repeat_interleave(4)
+    ids, masks = rollout.completion_ids.view(n, -1), rollout.completion_mask.view(n, -1)
+    scored = token_logprobs(policy, rollout.prompt_ids, rollout.prompt_mask, ids, masks, 1.0, prompt_of)
+    for row in range(n):
+        mask, prompt = masks[row], _encode(policy, PROMPTS[row // 4])
+        expected = slow_logprobs(policy, prompt, ids[row][mask].tolist())
+        assert rollout.logprobs.view(n, -1)[row][mask].tolist() == pytest.approx(expected, abs=1e-4)
+        assert scored[row][mask].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["grouped queries", "sliding window"])
+def test_logprobs_of_other_attentions(tokenizer, kind):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    window = 6 if kind == "sliding window" else None
+    config = MistralConfig(vocab_size=512, num_key_value_heads=2, sliding_window=window, eos_token_id=1, **sizes)
+    policy = make_policy(MistralForCausalLM(config), tokenizer)
+    check_logprobs_of_the_sampler(policy)
+
+
+def test_rounding_up_rows_and_tokens_as_cuda_graphs_need_changes_no_sample(policy, monkeypatch):
+    problems = problems_of(PROMPTS)
+    exact = sample(policy, problems, 5, max_new_tokens=20, seed=2)
+    sizes = []
+
+    class Rounding(minirl._Decoder):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.rounds = True
+
+        def _replay(self, rows):
+            sizes.append((rows, self.length))
+            return self._run(rows)
+
+    monkeypatch.setattr(minirl, "_Decoder", Rounding)
+    rounded = sample(policy, problems, 5, max_new_tokens=20, seed=2)
+    assert rounded.completions == exact.completions
+    assert torch.allclose(rounded.logprobs, exact.logprobs, atol=1e-4)
+    assert {rows for rows, _ in sizes} <= {1, 2, 3, 4, 6, 8, 12, 15} and len({length for _, length in sizes}) == 1
+
+
+def test_bfloat16_arithmetic_over_float32_weights(policy, tmp_path):
+    """AdamW at a learning rate of 1e-6 would move few bfloat16 weights at all; and the sampler follows the weights."""
+    model = policy.model.to(torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    policy.tokenizer.save_pretrained(tmp_path)
+    policy = load_policy(str(tmp_path), precision="bfloat16")
+    assert {p.dtype for p in policy.model.parameters()} == {torch.float32}
+    assert {p.dtype for p in policy.sampler.parameters()} == {torch.bfloat16}
+    for (_, a), (_, b) in zip(policy.model.named_buffers(), policy.sampler.named_buffers(), strict=True):
+        assert a.dtype == b.dtype and torch.equal(a, b)  # the frequencies of rotary positions
+    rollout = sample(policy, problems_of(PROMPTS), 4, max_new_tokens=8, seed=0)
+    before = [p.detach().clone() for p in policy.model.parameters()]
+    sampled_by = [p.clone() for p in policy.sampler.parameters()]
+    advantages = torch.tensor([[1.0, -1.0, 0.5, -0.5]] * 3)
+    for lr in (1e-6, 1e-2):
+        optimizer = torch.optim.AdamW(policy.model.parameters(), lr=lr, weight_decay=0.0)
+        stats = update(policy, optimizer, rollout, advantages, Config(max_new_tokens=8))
+        assert 0 < stats["logprob_gap"] < 0.05 and stats["clip_fraction"] == 0
+        if lr == 1e-6:
+            pairs = zip(policy.model.parameters(), before, strict=True)
+            moves = torch.cat([(parameter - old).abs().flatten() for parameter, old in pairs])
+            moves = moves[moves > 0]
+            assert moves.median().item() == pytest.approx(1e-6, rel=0.2)
+    assert any(not torch.equal(p, old) for p, old in zip(policy.sampler.parameters(), sampled_by, strict=True))
+    for copied, parameter in zip(policy.sampler.parameters(), policy.model.parameters(), strict=True):
+        assert torch.equal(copied, parameter.to(torch.bfloat16))
+    float32 = load_policy(str(tmp_path), precision="float32")
+    assert float32.sampler is None
