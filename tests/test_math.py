@@ -9,6 +9,7 @@ import torch
 
 from minirl import (
     ADVANTAGES,
+    NORMALISATION,
     REWARDS,
     UsageError,
     _entropy,
@@ -70,10 +71,12 @@ def reference_advantages(name, groups):
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_advantages_equal_their_definitions(name):
     rng = random.Random(0)
-    for size in (2, 3, 8):
-        groups = [[rng.randint(0, 10) / 10 for _ in range(size)] for _ in range(20)]
-        computed = ADVANTAGES[name](torch.tensor(groups)).flatten()
-        assert torch.allclose(computed, torch.tensor(reference_advantages(name, groups)), atol=1e-5)
+    draws = {"binary": lambda: rng.randint(0, 1), "tenths": lambda: rng.randint(0, 10) / 10, "any": rng.random}
+    for draw, size, dtype in itertools.product(draws.values(), (2, 3, 8), (torch.float32, torch.float64)):
+        groups = [[draw() for _ in range(size)] for _ in range(20)]
+        computed = ADVANTAGES[name](torch.tensor(groups, dtype=dtype)).flatten()
+        expected = torch.tensor(reference_advantages(name, groups), dtype=dtype)
+        assert torch.allclose(computed, expected, atol=1e-5 if dtype == torch.float32 else 1e-10)
 
 
 def test_advantages_of_one_success_in_four():
@@ -150,6 +153,81 @@ def test_loss_equals_a_plain_python_loop(normalisation):
     lists = [tensor.tolist() for tensor in (logprobs, old, advantages, weights)]
     assert loss.item() == pytest.approx(reference_loss(*lists, 0.2, reference.tolist(), 0.1))
     assert all(map(torch.equal, before, (logprobs, old, advantages, weights)))
+
+
+# One batch by the formulas of TRL 1.16: its documentation ("GRPO Trainer") and trl/trainer/grpo_trainer.py. TRL itself
+# is run by benchmarks/check_trl.py. Here every completion is a row of its own length, without masks and weights.
+
+
+def random_groups(seed, groups=3, size=8, length=9):
+    """Rewards [P, G], log-probabilities (of the policy, the sampler, the reference) and mask, all [P * G, L]."""
+    generator = torch.Generator().manual_seed(seed)
+    rewards = torch.rand(groups, size, generator=generator, dtype=torch.float64)
+    logprobs = -3 * torch.rand(groups * size, length, generator=generator, dtype=torch.float64)
+    noise = 0.3 * torch.randn(2, *logprobs.shape, generator=generator, dtype=torch.float64)
+    lengths = torch.randint(1, length + 1, (groups * size, 1), generator=generator)
+    return rewards, logprobs.requires_grad_(), *(logprobs.detach() + noise), torch.arange(length) < lengths
+
+
+def trl_loss(loss_type, logprobs, old, advantages, mask, max_completion_length, reference, beta, epsilon=0.2):
+    """Documentation: "Estimating the KL divergence", "Computing the loss" (its clipped surrogate), "Loss Types"; code:
+    _compute_loss. Where one process has the whole batch in one backward pass, "bnpo" and "dapo" are the same."""
+    rows = []
+    for i, length in enumerate(mask.sum(-1).tolist()):
+        ratio = (logprobs[i, :length] - old[i, :length]).exp()
+        quotient = reference[i, :length].exp() / logprobs[i, :length].exp()
+        surrogate = torch.min(ratio * advantages[i], ratio.clip(1 - epsilon, 1 + epsilon) * advantages[i])
+        rows.append(surrogate - beta * (quotient - quotient.log() - 1))
+    if loss_type == "grpo":
+        return -sum(row.mean() for row in rows) / len(rows)
+    if loss_type == "dr_grpo":
+        return -torch.cat(rows).sum() / (max_completion_length * len(rows))
+    return -torch.cat(rows).mean()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("normalisation", "loss_type"),
+    [(NORMALISATION["grpo"], "grpo"), ("token", "dapo"), ("token", "bnpo"), (NORMALISATION["dr_grpo"], "dr_grpo")],
+)
+def test_loss_and_gradient_equal_trls_formulas(normalisation, loss_type, beta):
+    for seed in range(5):
+        rewards, logprobs, old, reference, mask = random_groups(seed)
+        advantages = dr_grpo(rewards).flatten()
+        ratio, up = (logprobs - old).exp(), advantages[:, None] > 0
+        regions = (ratio > 1.2) & up, (ratio > 1.2) & ~up, (ratio < 0.8) & up, (ratio < 0.8) & ~up
+        assert all((region & mask).any() for region in regions)  # the clip acts in the first and the last
+        theirs = trl_loss(loss_type, logprobs, old, advantages, mask, 16, reference, beta)
+        ours, _ = policy_loss(logprobs, old, advantages, token_weights(mask, normalisation, 16), 0.2, reference, beta)
+        gradients = [torch.autograd.grad(loss, logprobs)[0] for loss in (ours, theirs)]
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)  # the weights are float32
+        assert torch.allclose(*gradients, rtol=1e-6, atol=0) and gradients[0].count_nonzero() > 0
+
+
+def test_advantages_are_trls_but_for_its_epsilon():
+    """_generate_and_score_completions: (r - mean) / (std + 1e-4) with scale_rewards="group" (the documentation leaves
+    out the 1e-4), r - mean with "none". So GRPO's advantages here are exactly 1 + 1e-4 / std times TRL's."""
+    for seed in range(20):
+        rewards = random_groups(seed)[0]
+        centered = rewards - rewards.mean(-1, keepdim=True)
+        std = (centered.square().sum(-1, keepdim=True) / (rewards.shape[-1] - 1)).sqrt()
+        assert torch.allclose(grpo(rewards), centered / (std + 1e-4) * (1 + 1e-4 / std), rtol=0, atol=1e-12)
+        assert torch.allclose(dr_grpo(rewards), centered, rtol=0, atol=1e-12)
+
+
+def test_rloo_is_trls_on_policy_up_to_a_constant():
+    """trl/trainer/rloo_trainer.py, _compute_loss: one ratio and one clip for a whole sample, and the mean over samples.
+    On-policy its gradient is max_new_tokens times minirl's; off-policy they differ: minirl clips tokens."""
+    for seed in range(5):
+        rewards, logprobs, _, _, mask = random_groups(seed)
+        others = (rewards.sum(-1, keepdim=True) - rewards) / (rewards.shape[-1] - 1)
+        assert torch.allclose(rloo(rewards), rewards - others, rtol=0, atol=1e-12)
+        advantages = rloo(rewards).flatten()
+        ratio = ((logprobs - logprobs.detach()) * mask).sum(-1).exp()
+        theirs = -torch.min(ratio * advantages, ratio.clip(0.8, 1.2) * advantages).mean()
+        ours, _ = policy_loss(logprobs, logprobs.detach(), advantages, token_weights(mask, NORMALISATION["rloo"], 16))
+        gradients = [torch.autograd.grad(loss, logprobs)[0] for loss in (ours * 16, theirs)]
+        assert torch.allclose(*gradients, rtol=1e-6, atol=0)
 
 
 def test_on_policy_the_gradient_is_that_of_weighted_logprobs():
