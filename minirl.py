@@ -61,6 +61,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 import torch.utils.checkpoint
+from safetensors import SafetensorError
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from tqdm import tqdm
@@ -1692,19 +1693,25 @@ def save_checkpoint(folder: Path, policy: Policy, optimizer: torch.optim.Optimiz
     if rank() != 0:
         return
     shutil.rmtree(new, ignore_errors=True)
-    (policy.sampler if policy.is_sharded else policy.model).save_pretrained(new, state_dict=weights)
-    policy.tokenizer.save_pretrained(new)
-    torch.save({"step": step, "optimizer": optimizer_state}, new / "trainer.pt")
-    if current.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        current.rename(old)
-    new.rename(current)
+    try:
+        with writing(current):
+            (policy.sampler if policy.is_sharded else policy.model).save_pretrained(new, state_dict=weights)
+            policy.tokenizer.save_pretrained(new)
+            torch.save({"step": step, "optimizer": optimizer_state}, new / "trainer.pt")
+            if current.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                current.rename(old)
+            new.rename(current)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def find_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run folder; None where there is none (yet)."""
-    found = [folder / name for name in ("checkpoint", "checkpoint.old") if (folder / name / "trainer.pt").exists()]
+    found = [folder / name for name in ("checkpoint", "checkpoint.old") if (folder / name).exists()]
+    if found and not (found[0] / "trainer.pt").exists():
+        raise UsageError(f"the checkpoint {found[0]} is damaged: its trainer.pt is missing")
     return found[0] if found else None
 
 
@@ -1721,7 +1728,7 @@ def load_trainer_state(checkpoint: Path, optimizer: torch.optim.Optimizer) -> in
         optimizer.load_state_dict(state["optimizer"])
         return state["step"]
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise UsageError(f"cannot read {checkpoint / 'trainer.pt'}: {error}") from None
+        raise UsageError(f"cannot read {checkpoint / 'trainer.pt'}: {_first_line(error)}") from None
 
 
 def rollout_rows(
@@ -1753,11 +1760,22 @@ def outcomes_of_rows(rows: Sequence[dict[str, Any]]) -> tuple[torch.Tensor, torc
     return outcomes, mask
 
 
+@contextlib.contextmanager
+def writing(path: Path):
+    """Say in a sentence what could not be written, on a full disk for example."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
+        words = f"cannot write {path}: {_first_line(error)}; what was written before is whole, so a run can be resumed"
+        raise UsageError(words) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     scratch = path.with_name(path.name + ".new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    with writing(path):
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
 
 
 def write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -1765,7 +1783,7 @@ def write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def append_jsonl(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
+    with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
@@ -1886,7 +1904,8 @@ def summary_cells(summary: dict[str, float], prefix: str = "") -> list[tuple[str
 
 def report(folder: Path) -> str:
     """What a run achieved: held-out results and one problem's sample, before and after, and where things are."""
-    rows = [row for row in read_jsonl(folder / "metrics.jsonl") if "eval/pass@1" in row]
+    metrics = read_jsonl(folder / "metrics.jsonl")
+    rows = [row for row in metrics if "eval/pass@1" in row]
     first, last = rows[0], rows[-1]
     before, after = (read_jsonl(folder / "evaluations" / f"step_{row['step']:06d}.jsonl") for row in (first, last))
     lines = [f"  {'held out':12}{'before':>24}{'after ' + str(last['step']) + ' steps':>24}"]
@@ -1901,6 +1920,11 @@ def report(folder: Path) -> str:
         marks = "".join("✓" if passed else "✗" for passed in row["outcomes"][0])
         code = row["completions"][0].strip("\n").replace("\n", "\n" + " " * (len(marks) + 11)) or "(nothing)"
         lines.append(f"  {name:7}{marks}  {code}")
+    seconds = [row["seconds"] for row in metrics if "seconds" in row]
+    if seconds:
+        parts = {name: float(np.median([row[name] for row in seconds])) for name in seconds[0]}
+        shares = ", ".join(f"{name} {part:.2f}" for name, part in parts.items())
+        lines += ["", f"a step took {sum(parts.values()):.2f} s: {shares} (medians)"]
     lines += [
         "",
         f"{folder}/ holds metrics.jsonl, rollouts/, evaluations/ and checkpoint/",

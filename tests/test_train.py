@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -365,6 +366,57 @@ def test_a_checkpoint_write_that_was_cut_off_loses_nothing(toy, tmp_path):
     assert_same_run(folder, tmp_path / "whole")
 
 
+@pytest.mark.parametrize("limit", [1_000_000, 4_000_000])  # less than the weights; less than the optimizer
+def test_a_full_disk_is_a_sentence_and_loses_nothing(toy, capsys, tmp_path, limit):
+    """A limit on the size of files stands in for the disk: the same failing writes."""
+    folder = tmp_path / "run"
+    train(Config(out=str(folder), steps=1, **SMALL))
+    before = {file: file.read_bytes() for file in (folder / "checkpoint").iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        code, _, err = run_main(capsys, "--resume", folder, "--steps", 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 2 and f"cannot write {folder}/checkpoint: " in err and "Traceback" not in err
+    assert {file: file.read_bytes() for file in (folder / "checkpoint").iterdir()} == before
+    assert not (folder / "checkpoint.new").exists()
+    assert run_main(capsys, "--resume", folder, "--steps", 2)[0] == 0
+    train(Config(out=str(tmp_path / "whole"), steps=2, **SMALL))
+    assert_same_run(folder, tmp_path / "whole")
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(toy, capsys, tmp_path):
+    folder = tmp_path / "run"
+    train(Config(out=str(folder), steps=1, **SMALL))
+    (folder / "config.json.new").mkdir()  # stands in for missing rights, which root does not know
+    code, _, err = run_main(capsys, "--resume", folder, "--steps", 2)
+    assert code == 2 and f"cannot write {folder / 'config.json'}: " in err and "Traceback" not in err
+
+
+def test_a_damaged_checkpoint_is_a_sentence_and_nothing_is_touched(toy, capsys, tmp_path):
+    folder = tmp_path / "run"
+    train(Config(out=str(folder), steps=1, **SMALL))
+    whole = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    for name, words in (
+        ("trainer.pt", "cannot read {}/trainer.pt"),
+        ("model.safetensors", "cannot load the model '{}'"),
+        ("config.json", "cannot load the model '{}'"),
+        ("tokenizer.json", "cannot load the model '{}'"),
+    ):
+        file = folder / "checkpoint" / name
+        for data in (whole[file][: len(whole[file]) // 2], b"", None):
+            file.unlink() if data is None else file.write_bytes(data)
+            code, _, err = run_main(capsys, "--resume", folder, "--steps", 2)
+            assert code == 2 and (words.format(file.parent) in err or "is damaged: its trainer.pt is missing" in err), (
+                err
+            )
+            assert "Traceback" not in err
+            assert all(f.read_bytes() == content for f, content in whole.items() if f != file)
+        file.write_bytes(whole[file])
+    assert run_main(capsys, "--resume", folder, "--steps", 2)[0] == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ctrl_c_ends_a_run_with_one_line_and_no_process(toy, tmp_path):
     code = f"import minirl, sys; minirl.WARM_STEPS = {HASTY}; sys.exit(minirl.main(sys.argv[1:]))"
@@ -464,13 +516,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(toy, capsys, monkeypatch, tmp
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_where_there_is_none_is_a_sentence(toy, capsys):
     code, _, err = run_main(capsys, "--device", "cuda")
-    assert code == 2 and "cannot use the device 'cuda' here" in err and err.strip().count("\n") == 0
+    assert code == 2 and "cannot use the device 'cuda' here" in err and "Traceback" not in err
 
 
 def test_an_existing_run_is_never_overwritten(toy, capsys, tmp_path):
     folder = tmp_path / "run"
     code, out, _ = run_main(capsys, "--steps", 1, "--out", folder, *FLAGS)
     assert code == 0 and "pass@1" in out and "before" in out and str(folder) in out
+    assert re.search(r"a step took \d\.\d\d s: sample \d\.\d\d, grade \d\.\d\d, update \d\.\d\d", out)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     code, _, err = run_main(capsys, "--steps", 1, "--out", folder, *FLAGS)
     assert code == 2 and "not empty" in err and "--resume" in err

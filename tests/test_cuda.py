@@ -1,0 +1,124 @@
+"""What only a GPU can show. Skipped where there is none."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from conftest import tiny_model
+
+import minirl
+from minirl import Config, load_policy, make_policy, read_jsonl, sample, token_logprobs, toy_problems, train, update
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+ADVANTAGES = torch.tensor([[1.5, -0.5, -0.5, -0.5], [0.0] * 4, [-1.0, 1.0, 0.0, 0.0], [0.3, 0.3, 0.3, -0.9]])
+
+
+def policies(tokenizer, kind="llama", precision=torch.float32, **changes):
+    """The same policy on the CPU, in float32, and on the GPU."""
+    model = tiny_model(kind, **changes)
+    return make_policy(copy.deepcopy(model), tokenizer), make_policy(model.to("cuda"), tokenizer, precision)
+
+
+def eagerly(monkeypatch):
+    monkeypatch.setattr(minirl._Decoder, "_replay", lambda self, rows: self._run(rows))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("kind", "changes"), [("llama", {}), ("gpt2", {}), ("llama", {"num_attention_heads": 4, "num_key_value_heads": 2})]
+)
+def test_graphs_sample_what_the_eager_model_does(tokenizer, monkeypatch, kind, changes, precision):
+    _, policy = policies(tokenizer, kind, precision, **changes)
+    problems = toy_problems("train")[:7]
+    captured = [sample(policy, problems, 5, max_new_tokens=40, seed=seed) for seed in range(3)]
+    assert len(policy.decoder.graphs) > 1
+    eagerly(monkeypatch)
+    for seed, rollout in enumerate(captured):
+        eager = sample(policy, problems, 5, max_new_tokens=40, seed=seed)
+        assert eager.completions == rollout.completions and torch.equal(eager.logprobs, rollout.logprobs)
+
+
+def test_graphs_follow_the_weights(tokenizer, monkeypatch):
+    for precision in (torch.float32, torch.bfloat16):
+        _, policy = policies(tokenizer, precision=precision)
+        problems = toy_problems("train")[:4]
+        rollout = sample(policy, problems, 4, max_new_tokens=12)
+        optimizer = torch.optim.AdamW(policy.model.parameters(), lr=0.01, fused=True)
+        update(policy, optimizer, rollout, ADVANTAGES.cuda(), Config(max_new_tokens=12))
+        after = sample(policy, problems, 4, max_new_tokens=12)
+        assert after.completions != rollout.completions
+        with monkeypatch.context() as patch:
+            eagerly(patch)
+            assert sample(policy, problems, 4, max_new_tokens=12).completions == after.completions
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_cpu_and_gpu_agree(tokenizer, kind):
+    """The same random numbers, so the same samples; the same log-probabilities; the same gradient."""
+    cpu, gpu = policies(tokenizer, kind)
+    problems = toy_problems("train")[:4]
+    on_cpu, on_gpu = (sample(policy, problems, 4, max_new_tokens=12, seed=1) for policy in (cpu, gpu))
+    assert on_cpu.completions == on_gpu.completions
+    assert torch.allclose(on_cpu.logprobs, on_gpu.logprobs.cpu(), atol=1e-4)
+    for policy, rollout in ((cpu, on_cpu), (gpu, on_gpu)):
+        optimizer = torch.optim.SGD(policy.model.parameters(), lr=0.0)
+        advantages = ADVANTAGES.to(policy.device)
+        update(policy, optimizer, rollout, advantages, Config(max_new_tokens=12, max_grad_norm=1e9))
+    for a, b in zip(cpu.model.parameters(), gpu.model.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad.cpu(), atol=1e-5)
+
+
+def test_a_token_does_not_make_the_cpu_wait(tokenizer):
+    _, policy = policies(tokenizer)
+    problems, waits = toy_problems("train")[:4], []
+    sample(policy, problems, 8, max_new_tokens=64)  # graphs are captured
+    for tokens in (16, 64):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                sample(policy, problems, 8, max_new_tokens=tokens)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        waits.append(len(caught))
+    assert waits[1] - waits[0] < 48  # fewer than one a token: they are at every sixteenth
+
+
+def test_bfloat16_is_what_auto_chooses(toy):
+    policy = load_policy("toy", device="cuda")
+    assert policy.precision == torch.bfloat16 and policy.model.dtype == torch.float32
+    rollout = sample(policy, toy_problems("train")[:4], 4)
+    with torch.no_grad():
+        inputs = rollout.prompt_ids, rollout.prompt_mask, rollout.completion_ids[:, 0], rollout.completion_mask[:, 0]
+        scored = token_logprobs(policy, *inputs)
+    mask = rollout.completion_mask[:, 0]
+    assert scored.dtype == torch.float32 and (scored - rollout.logprobs[:, 0])[mask].abs().mean() < 0.05
+
+
+def test_running_out_of_memory_goes_on_with_smaller_parts(tokenizer):
+    _, policy = policies(tokenizer)
+    problems = toy_problems("train")[:4]
+    rollout = sample(policy, problems, 64, max_new_tokens=40)
+    advantages = torch.randn(4, 64, generator=torch.Generator().manual_seed(0)).cuda()
+    optimizer = torch.optim.SGD(policy.model.parameters(), lr=0.0)
+    settings = Config(max_new_tokens=40, max_grad_norm=1e9, micro_batch_tokens=10**6)
+    update(policy, optimizer, rollout, advantages, settings)
+    expected = [parameter.grad.clone() for parameter in policy.model.parameters()]
+    policy.model.zero_grad()
+    torch.cuda.empty_cache()
+    used, total = torch.cuda.memory_reserved(), torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((used + 60e6) / total)
+    try:
+        update(policy, optimizer, rollout, advantages, settings)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    for parameter, gradient in zip(policy.model.parameters(), expected, strict=True):
+        assert torch.allclose(parameter.grad, gradient, atol=1e-5)
+
+
+def test_a_run_on_the_gpu_resumes(toy, tmp_path):
+    settings = {"problems_per_step": 4, "group_size": 4, "eval_size": 4, "eval_every": 0, "device": "cuda"}
+    train(Config(out=str(tmp_path / "run"), steps=1, **settings))
+    train(Config(resume=str(tmp_path / "run"), steps=2, **settings))
+    assert [row["step"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")] == [0, 1, 2]
