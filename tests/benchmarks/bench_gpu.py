@@ -111,10 +111,8 @@ def toy_agreement(arguments: argparse.Namespace) -> None:
             config = minirl.Config(steps=steps, eval_every=0, device=device, precision=precision, out=out)
             metrics = minirl.read_jsonl(minirl.train(config) / "metrics.jsonl")
             first, last = metrics[1], metrics[-1]
-            seconds = {
-                part: sorted(row["seconds"][part] for row in metrics[1:])[steps // 2] for part in first["seconds"]
-            }
-            parts = ", ".join(f"{part} {value:.3f}" for part, value in seconds.items())
+            taken = {part: sorted(row["seconds"][part] for row in metrics[1:])[steps // 2] for part in first["seconds"]}
+            parts = ", ".join(f"{part} {seconds:.3f}" for part, seconds in taken.items())
             say(
                 f"toy, {steps} steps, {device} {precision}",
                 f"first step: reward {first['reward']:.4f}, gradient {first['grad_norm']:.5f}, sampler to trainer "
@@ -124,7 +122,7 @@ def toy_agreement(arguments: argparse.Namespace) -> None:
 
 
 def decode_bound(model: torch.nn.Module, prompts: list[int], group: int, tokens: int, bandwidth: float) -> float:
-    """Seconds in which the memory could deliver what decoding reads: the weights, and all keys and values, each step."""
+    """Seconds in which the memory could deliver what decoding reads: weights, keys and values, each step."""
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     config = model.config
     head = config.hidden_size // config.num_attention_heads
@@ -150,10 +148,14 @@ def main() -> None:
 
     with section("tests/test_cuda.py", arguments, 60) as go:
         if go:
-            command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "--show-capture=no"]
+            command = [sys.executable, "-m", "pytest", "--tb=short", "--show-capture=no"]
             done = subprocess.run([*command, HERE.parent / "test_cuda.py"], capture_output=True, text=True)
             print(done.stdout[-6000:], done.stderr[-2000:], file=sys.stderr)
-            say("tests/test_cuda.py", done.stdout.strip().splitlines()[-1])
+            say("tests/test_cuda.py", (done.stdout.strip() or done.stderr.strip()).splitlines()[-1])
+
+    with section("toy on CPU and GPU", arguments, 120) as go:
+        if go:
+            toy_agreement(arguments)
 
     shape = TINY if arguments.tiny else QWEN
     count, group, tokens = (4, 2, 40) if arguments.tiny else (64, 8, 256)
@@ -192,7 +194,7 @@ def main() -> None:
             say(
                 f"sampling {count} x {group} x {tokens}, CUDA graphs",
                 f"{seconds:.2f} s, {ours:.0f} tokens/s, {1000 * seconds / tokens:.2f} ms a token, {graphs} graphs; "
-                f"{100 * bound / seconds:.0f} % of what the bandwidth allows ({bound:.2f} s); peak {peak(device):.1f} GB",
+                f"{100 * bound / seconds:.0f} % of the bandwidth's limit ({bound:.2f} s); peak {peak(device):.1f} GB",
             )
     with section("sampling eagerly", arguments, 60) as go:
         if go:
@@ -221,8 +223,8 @@ def main() -> None:
                     seconds = clock(device) - started
                 say(
                     f"{title}, {config.micro_batch_tokens} tokens at once",
-                    f"{seconds:.2f} s, {sampled / seconds:.0f} tokens/s; {100 * operations / rate / seconds:.0f} % of the "
-                    f"matrix rate ({operations / 1e12:.0f} T operations); peak {peak(device):.1f} GB; "
+                    f"{seconds:.2f} s, {sampled / seconds:.0f} tokens/s; {100 * operations / rate / seconds:.0f} % of "
+                    f"the matrix rate ({operations / 1e12:.0f} T operations); peak {peak(device):.1f} GB; "
                     f"sampler to trainer {stats['logprob_gap']:.1e} nats",
                 )
 
@@ -246,7 +248,7 @@ def main() -> None:
             logits = number * length * shape["vocab_size"] * 4 / 1e9
             say(
                 f"update of {number} x {length} tokens, gradient checkpointing, memory limited to 24 GB",
-                f"peak {peak(device):.1f} GB (the logits alone would be {logits:.0f} GB), gradient {stats['grad_norm']:.2e}",
+                f"peak {peak(device):.1f} GB (the logits alone would be {logits:.0f}), gradient {stats['grad_norm']:.2e}",
             )
 
     with section("transformers.generate", arguments, 90) as go:
@@ -257,17 +259,16 @@ def main() -> None:
             options = {"do_sample": True, "top_k": 0, "top_p": 1.0, "temperature": 1.0, "pad_token_id": 0}
             options |= {"max_new_tokens": tokens, "min_new_tokens": tokens, "eos_token_id": None}
             with torch.no_grad():
-                policy.sampler.generate(
-                    ids, attention_mask=mask, **options | {"max_new_tokens": 4, "min_new_tokens": 4}
-                )
+                short = {"max_new_tokens": 4, "min_new_tokens": 4}
+                policy.sampler.generate(ids, attention_mask=mask, **options | short)
                 started = clock(device)
                 output = policy.sampler.generate(ids, attention_mask=mask, **options)
                 seconds = clock(device) - started
             assert output.shape[1] == ids.shape[1] + tokens
             say(
                 f"transformers.generate, {count} x {group} x {tokens}, bfloat16",
-                f"{seconds:.2f} s, {sampled / seconds:.0f} tokens/s; minirl samples {ours / (sampled / seconds):.1f} times "
-                "as many a second",
+                f"{seconds:.2f} s, {sampled / seconds:.0f} tokens/s; minirl samples {ours / (sampled / seconds):.1f} "
+                "times as many a second",
             )
 
     with section("TRL", arguments, 120) as go:
