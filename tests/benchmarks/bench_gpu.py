@@ -106,8 +106,9 @@ def limits(device: str) -> tuple[float, float]:
 def toy_agreement(arguments: argparse.Namespace) -> None:
     steps = 2 if arguments.tiny else 20
     with tempfile.TemporaryDirectory() as scratch:
-        for device, precision in (("cpu", "float32"), (arguments.device, "float32"), (arguments.device, "bfloat16")):
-            out = f"{scratch}/{device}-{precision}"
+        cases = (("cpu", "float32"), (arguments.device, "float32"), (arguments.device, "bfloat16"))
+        for i, (device, precision) in enumerate(cases):
+            out = f"{scratch}/{i}"
             config = minirl.Config(steps=steps, eval_every=0, device=device, precision=precision, out=out)
             metrics = minirl.read_jsonl(minirl.train(config) / "metrics.jsonl")
             first, last = metrics[1], metrics[-1]
@@ -248,7 +249,7 @@ def main() -> None:
             logits = number * length * shape["vocab_size"] * 4 / 1e9
             say(
                 f"update of {number} x {length} tokens, gradient checkpointing, memory limited to 24 GB",
-                f"peak {peak(device):.1f} GB (the logits alone would be {logits:.0f}), gradient {stats['grad_norm']:.2e}",
+                f"peak {peak(device):.1f} GB (all logits would be {logits:.0f}), gradient {stats['grad_norm']:.2e}",
             )
 
     with section("transformers.generate", arguments, 90) as go:
