@@ -65,11 +65,7 @@ from safetensors import SafetensorError
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from tqdm import tqdm
-from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sandbox import Call, Check, Program, Sandbox, SandboxError, StdIO, Verdict, read_test
 
@@ -371,6 +367,8 @@ class Policy:
 
     @property
     def layers(self) -> list[torch.nn.Module]:
+        from transformers.modeling_layers import GradientCheckpointingLayer
+
         return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
     def recompute_activations(self) -> None:
@@ -449,7 +447,7 @@ def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(eos_ids)
     context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
     if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation("grouped_sdpa")
+        _share_key_heads(model)
     policy = Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context, precision)
     base, head, ids = model.base_model, model.get_output_embeddings(), torch.arange(4, device=model.device)[None]
     with torch.no_grad():
@@ -459,19 +457,24 @@ def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float
     return policy
 
 
-def _grouped_sdpa(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **kwargs: Any):
-    """Attention of transformers, except that for one new token the G query heads that share a key head are handled as
-    G queries of it: [N, heads, 1, dim] -> [N, key heads, G, dim]. Older transformers copy the keys G times instead."""
-    heads, key_heads = query.shape[1], key.shape[1]
-    if query.shape[2] > 1 or heads == key_heads or mask is None or mask.shape[1] > 1:
-        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)
-    packed = query.reshape(len(query), key_heads, heads // key_heads, query.shape[-1])
-    output = F.scaled_dot_product_attention(packed, key, value, mask, scale=kwargs.get("scaling"))
-    return output.reshape(len(query), 1, heads, value.shape[-1]), None
+def _share_key_heads(model: Any) -> None:
+    """Let the G query heads that share a key head be G queries of it while one token is written: [N, heads, 1, dim] ->
+    [N, key heads, G, dim]. Older versions of transformers copy all keys and values G times instead."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.masking_utils import sdpa_mask
 
+    def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **kwargs: Any):
+        heads, key_heads = query.shape[1], key.shape[1]
+        if query.shape[2] > 1 or heads == key_heads or mask is None or mask.shape[1] > 1:
+            return sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+        packed = query.reshape(len(query), key_heads, heads // key_heads, query.shape[-1])
+        output = F.scaled_dot_product_attention(packed, key, value, mask, scale=kwargs.get("scaling"))
+        return output.reshape(len(query), 1, heads, value.shape[-1]), None
 
-AttentionInterface.register("grouped_sdpa", _grouped_sdpa)
-AttentionMaskInterface.register("grouped_sdpa", sdpa_mask)
+    AttentionInterface.register("grouped_sdpa", attend)
+    AttentionMaskInterface.register("grouped_sdpa", sdpa_mask)
+    model.set_attn_implementation("grouped_sdpa")
 
 
 def _first_line(error: Exception) -> str:
