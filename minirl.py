@@ -770,7 +770,7 @@ class _Decoder:
 def _draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """The token at which the cumulative probability exceeds a number of [0, 1): [rows, V], [rows] -> [rows]."""
     cumulative = probabilities.cumsum(-1)
-    threshold = uniform.clamp(max=1 - 1e-6).unsqueeze(-1) * cumulative[:, -1:]  # the sum is 1 but for rounding
+    threshold = uniform.clamp(max=1 - 2**-24).unsqueeze(-1) * cumulative[:, -1:]  # the sum is 1 but for rounding
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
 
 
@@ -1286,6 +1286,8 @@ class Config:
                 f"group_size must be at least 2 for {self.algorithm}, got {self.group_size}: "
                 "a sample is judged against the others of its group"
             )
+        if self.group_size * self.problems_per_step < 2:
+            raise UsageError("group_size or problems_per_step must be at least 2: reinforce judges against the batch")
 
 
 def _seed(*parts: Any) -> int:
@@ -1499,7 +1501,7 @@ def train(config: Config) -> Path:
                 "seconds": {"sample": sampled - started, "grade": graded - sampled, "update": updated - graded},
             }
             if not math.isfinite(row["grad_norm"]):
-                raise UsageError(f"the gradient is not finite at step {step}, so no update was made; try a lower lr")
+                raise UsageError(f"the gradient is not finite at step {step}, so the run ends here; try a lower lr")
             if lead:
                 file = folder / "rollouts" / f"step_{step:06d}.jsonl"
                 write_jsonl(file, rollout_rows(problems, rollout, outcomes, mask))

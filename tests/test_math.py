@@ -98,6 +98,20 @@ def test_dead_groups_get_exactly_zero(name):
 
 
 @pytest.mark.parametrize("name", ADVANTAGES)
+def test_a_batch_of_equal_rewards_gets_exactly_zero(name):
+    for reward in {k / m for m in range(1, 12) for k in range(m + 1)}:
+        assert torch.count_nonzero(ADVANTAGES[name](torch.full((3, 7), reward))) == 0
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_advantages_leave_the_rewards_as_they_are(name):
+    rewards = torch.tensor([[1.0, 0.0, 0.5], [0.5, 0.5, 0.5]])
+    before = rewards.clone()
+    ADVANTAGES[name](rewards)
+    assert torch.equal(rewards, before)
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
 def test_a_sample_alone_is_refused(name):
     with pytest.raises(UsageError, match="at least 2, got 1"):
         ADVANTAGES[name](torch.ones(1, 1))
@@ -108,6 +122,9 @@ def test_token_weights_by_hand():
     assert torch.allclose(token_weights(mask, "token", 8), mask / 4)
     assert torch.allclose(token_weights(mask, "sequence", 8), mask / torch.tensor([[6.0], [2.0]]))
     assert torch.allclose(token_weights(mask, "constant", 8), mask / 16)
+    floats = mask.float()
+    assert all(torch.equal(token_weights(floats, n, 8), token_weights(mask, n, 8)) for n in ("token", "sequence"))
+    assert torch.equal(floats, mask.float())  # not changed in place
     with pytest.raises(UsageError, match="normalisation"):
         token_weights(mask, "words", 8)
 
@@ -309,3 +326,5 @@ def test_summary_of_outcomes_with_intervals():
     assert summary["pass_rate"] == pytest.approx(0.5 + 0.5 / 16)
     # Ten of twenty problems solved: the binomial standard error is 0.112
     assert 0.2 < summary["pass@1_low"] < 0.35 and 0.65 < summary["pass@1_high"] < 0.8
+    lucky = summarize_outcomes(list(zip(*outcomes_of(["11"] + ["10"] * 7), strict=True)))
+    assert lucky["pass@1"] == 1 / 8 and lucky["pass@8"] == 1 and lucky["pass_rate"] == 9 / 16

@@ -1,5 +1,8 @@
 """Sampling and scoring: padding, positions, end tokens, temperature; against slow loops written here."""
 
+import copy
+import math
+
 import pytest
 import torch
 from conftest import tiny_model
@@ -10,6 +13,7 @@ from minirl import (
     Config,
     Problem,
     UsageError,
+    _draw,
     _encode,
     _pad,
     load_policy,
@@ -27,14 +31,19 @@ def problems_of(prompts):
 
 
 @torch.no_grad()
-def slow_logprobs(policy, prompt, completion, temperature=1.0):
-    """Token by token, without cache, mask, padding or position ids."""
-    ids, result = list(prompt), []
+def slow_scores(policy, prompt, completion, temperature=1.0):
+    """Log-probabilities and entropies, token by token, without cache, mask, padding or position ids."""
+    ids, logprobs, entropies = list(prompt), [], []
     for token in completion:
-        logits = policy.model(torch.tensor([ids])).logits[0, -1] / temperature
-        result.append(torch.log_softmax(logits, -1)[token].item())
+        distribution = torch.log_softmax(policy.model(torch.tensor([ids])).logits[0, -1] / temperature, -1)
+        logprobs.append(distribution[token].item())
+        entropies.append(-(distribution.exp() * distribution).sum().item())
         ids.append(token)
-    return result
+    return logprobs, entropies
+
+
+def slow_logprobs(policy, prompt, completion):
+    return slow_scores(policy, prompt, completion)[0]
 
 
 def batch_of(policy, texts=("    return x\n", " 0", "")):
@@ -66,13 +75,16 @@ def test_padding_does_not_change_logprobs_or_gradients(policy):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 1.5])
 def test_logprobs_of_the_sampler_are_those_of_scoring(policy, temperature):
+    policy.eos_ids = tuple(range(1, 61))  # completions of all lengths: rows that end make room for the others
     rollout = sample(policy, problems_of(PROMPTS), 4, max_new_tokens=12, temperature=temperature, seed=3)
+    assert rollout.temperature == temperature and len(set(rollout.completion_mask.sum(-1).flatten().tolist())) > 4
     for p, prompt in enumerate(PROMPTS):
         for g in range(4):
             mask = rollout.completion_mask[p, g]
             ids = rollout.completion_ids[p, g][mask].tolist()
-            expected = slow_logprobs(policy, _encode(policy, prompt), ids, temperature)
-            assert rollout.logprobs[p, g][mask].tolist() == pytest.approx(expected, abs=1e-4)
+            logprobs, entropies = slow_scores(policy, _encode(policy, prompt), ids, temperature)
+            assert rollout.logprobs[p, g][mask].tolist() == pytest.approx(logprobs, abs=1e-4)
+            assert rollout.entropy[p, g][mask].tolist() == pytest.approx(entropies, abs=1e-4)
     n = len(PROMPTS) * 4
     prompts = [tensor.repeat_interleave(4, 0) for tensor in (rollout.prompt_ids, rollout.prompt_mask)]
     scored = token_logprobs(
@@ -88,9 +100,10 @@ def test_samples_follow_the_whole_distribution_whatever_the_generation_config_sa
     model.generation_config.top_k, model.generation_config.top_p, model.generation_config.temperature = 2, 0.1, 0.01
     policy = make_policy(model, tokenizer)
     n = 20_000
-    rollout = sample(policy, problems_of(["def f(xs):\n"]), n, max_new_tokens=1, seed=1)
+    model.lm_head.weight.data *= 5  # temperature matters
+    rollout = sample(policy, problems_of(["def f(xs):\n"]), n, max_new_tokens=1, temperature=1.5, seed=1)
     with torch.no_grad():
-        expected = model(rollout.prompt_ids).logits[0, -1].softmax(-1) * n
+        expected = model(rollout.prompt_ids).logits[0, -1].div(1.5).softmax(-1) * n
     counts = rollout.completion_ids.flatten().bincount(minlength=512)
     statistic = ((counts - expected) ** 2 / expected).sum().item()
     assert statistic < 511 + 5 * (2 * 511) ** 0.5  # mean + 5 standard deviations of chi-squared, 511 degrees of freedom
@@ -119,7 +132,7 @@ def test_the_end_token_is_in_the_mask_and_nothing_after_it(tokenizer):
     policy = biased(tokenizer, [1, 300])
     rollout = sample(policy, problems_of(["x"]), 64, max_new_tokens=6, seed=0)
     ids, mask = rollout.completion_ids[0], rollout.completion_mask[0]
-    assert (mask.sum(-1) < 6).any() and (mask.sum(-1) == 6).any()
+    assert set(mask.sum(-1).tolist()) == {1, 2, 3, 4, 5, 6}  # every position draws anew
     for row, row_mask in zip(ids.tolist(), mask.tolist(), strict=True):
         length = row.index(1) + 1 if 1 in row else 6
         assert row_mask == [True] * length + [False] * (6 - length)
@@ -149,22 +162,54 @@ def test_a_pad_token_that_is_the_end_token_does_not_hide_the_sampled_end(tokeniz
 
 def test_every_end_token_ends_a_completion(tokenizer):
     model = biased(tokenizer, [1, 7, 300]).model
-    model.generation_config.eos_token_id = [1, 7]
+    model.generation_config.eos_token_id = [7]  # beside the tokenizer's own
     policy = make_policy(model, tokenizer)
     assert policy.eos_ids == (1, 7)
     rollout = sample(policy, problems_of(["x"]), 64, max_new_tokens=10, seed=0)
-    for ids, mask in zip(rollout.completion_ids[0], rollout.completion_mask[0], strict=True):
+    rows = zip(rollout.completion_ids[0], rollout.completion_mask[0], rollout.completions[0], strict=True)
+    for ids, mask, text in rows:
         kept = ids[mask].tolist()
         assert not {1, 7} & set(kept[:-1]) and (len(kept) == 10 or kept[-1] in (1, 7))
+        assert text == tokenizer.decode([300] * kept.count(300))
     assert {1, 7} <= set(rollout.completion_ids.flatten().tolist())
 
 
-def test_a_tokenizer_without_pad_token_pads_with_an_end_token(tokenizer):
-    import copy
-
+def test_a_tokenizer_without_pad_token_pads_with_an_end_token_and_without_both_is_refused(tokenizer):
     bare = copy.deepcopy(tokenizer)
     bare.pad_token = None
     assert make_policy(tiny_model(), bare).pad_id == 1
+    bare.eos_token = None
+    with pytest.raises(UsageError, match="no end-of-sequence token"):
+        make_policy(tiny_model(eos_token_id=None), bare)
+
+
+def test_a_pad_token_in_the_text_itself_is_read_like_any_other(policy):
+    """Many models open every prompt with the token that they also pad with."""
+    prompts, completions = batch_of(policy)
+    policy.pad_id = prompts[0][0]
+    completions[1].insert(0, policy.pad_id)
+    logprobs = token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    for row, prompt, completion in zip(logprobs, prompts, completions, strict=True):
+        assert row[: len(completion)].tolist() == pytest.approx(slow_logprobs(policy, prompt, completion), abs=1e-5)
+
+
+def test_the_draw_inverts_the_cumulative_distribution_and_takes_nothing_impossible():
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.125, 0.0]).expand(103, -1) * 0.99  # a sum of less than 1
+    uniform = torch.cat([torch.tensor([0.0, 1 - 2**-24, 1.0]), torch.rand(100, generator=generator)])
+    for row, u, token in zip(probabilities.tolist(), uniform.tolist(), _draw(probabilities, uniform), strict=True):
+        above = [i for i in range(6) if sum(row[: i + 1]) > u * sum(row)]
+        assert token.item() == (above[0] if u < 1 else 4)
+
+
+def test_probabilities_are_computed_in_float32_from_the_logits_of_a_bfloat16_model(tokenizer):
+    """In bfloat16 the logarithm of 1 / 512 is off by 0.01, and so would be the ratio of every token."""
+    policy = biased(tokenizer, range(512))
+    policy.model.bfloat16()
+    rollout = sample(policy, problems_of(["x"]), 2, max_new_tokens=4)
+    tensors = rollout.prompt_ids, rollout.prompt_mask, rollout.completion_ids[0, :1], rollout.completion_mask[0, :1]
+    for logprobs in (rollout.logprobs[rollout.completion_mask], token_logprobs(policy, *tensors)[tensors[3]]):
+        assert torch.allclose(logprobs, torch.tensor(-math.log(512)), atol=1e-5)
 
 
 def test_greedy_decoding_takes_the_likeliest_token(policy):
@@ -182,6 +227,10 @@ def test_a_prompt_longer_than_the_context_is_refused_in_words(policy):
         sample(policy, problems_of(["x y " * 100]), 2)
     with pytest.raises(UsageError, match="0 tokens"):
         sample(policy, problems_of([""]), 2)
+    room = 96 - len(_encode(policy, PROMPTS[0]))  # a completion may fill the context to its last token
+    sample(policy, problems_of(PROMPTS[:1]), 2, max_new_tokens=room)
+    with pytest.raises(UsageError, match="context of 96"):
+        sample(policy, problems_of(PROMPTS[:1]), 2, max_new_tokens=room + 1)
 
 
 def test_dropout_is_off(tokenizer):

@@ -1,6 +1,8 @@
 """Training: the update, the run folder, exact resume, and what the command line says."""
 
+import itertools
 import json
+import math
 import re
 import resource
 import signal
@@ -35,6 +37,7 @@ from minirl import (
     problems_of_step,
     read_jsonl,
     sample,
+    sample_step,
     token_logprobs,
     token_weights,
     toy_problems,
@@ -56,7 +59,7 @@ def sandbox():
 
 def rollout_of(policy, seed=0):
     problems = toy_problems("train")[:4]
-    return problems, sample(policy, problems, 4, max_new_tokens=12, seed=seed)
+    return problems, sample(policy, problems, 4, max_new_tokens=12, temperature=0.7, seed=seed)
 
 
 def gradient_of(policy, rollout, advantages, optimizer=None, reference=None, **settings):
@@ -71,16 +74,31 @@ def gradient_of(policy, rollout, advantages, optimizer=None, reference=None, **s
 
 @pytest.fixture
 def llama(tokenizer):
-    return make_policy(tiny_model(), tokenizer)
+    """A policy whose completions have all lengths: one token in nine ends them."""
+    policy = make_policy(tiny_model(), tokenizer)
+    policy.eos_ids = tuple(range(1, 61))
+    return policy
 
 
 ADVANTAGES_OF_16 = torch.tensor([[1.5, -0.5, -0.5, -0.5], [0.0] * 4, [-1.0, 1.0, 0.0, 0.0], [0.3, 0.3, 0.3, -0.9]])
 
 
-@pytest.mark.parametrize("algorithm", ADVANTAGES)
-def test_the_gradient_is_that_of_the_whole_batch_in_one_go(llama, algorithm):
+@pytest.mark.parametrize(
+    ("algorithm", "given", "normalisation"),
+    [
+        ("grpo", "auto", "sequence"),
+        ("rloo", "auto", "constant"),
+        ("dr_grpo", "auto", "constant"),
+        ("reinforce", "auto", "constant"),
+        ("grpo", "token", "token"),
+    ],
+)
+def test_the_gradient_is_that_of_the_whole_batch_in_one_go(llama, algorithm, given, normalisation):
     """... whatever the micro-batch, though rows with advantage 0 are not run."""
     _, rollout = rollout_of(llama)
+    assert len(set(rollout.completion_mask.sum(-1).flatten().tolist())) > 5
+    tensors = [ADVANTAGES_OF_16, *(value for value in vars(rollout).values() if isinstance(value, torch.Tensor))]
+    before = [tensor.clone() for tensor in tensors]
     n = 16
     logprobs = token_logprobs(
         llama,
@@ -88,52 +106,85 @@ def test_the_gradient_is_that_of_the_whole_batch_in_one_go(llama, algorithm):
         rollout.prompt_mask.repeat_interleave(4, 0),
         rollout.completion_ids.view(n, -1),
         rollout.completion_mask.view(n, -1),
+        0.7,
     )
     mask = rollout.completion_mask.view(n, -1)
-    weights = token_weights(mask, minirl.NORMALISATION[algorithm], 12)
+    weights = token_weights(mask, normalisation, 12)
     loss, _ = policy_loss(logprobs, logprobs.detach(), ADVANTAGES_OF_16.flatten(), weights)
     loss.backward()
     expected = torch.cat([p.grad.flatten() for p in llama.model.parameters()])
-    for tokens in (1, 100, 10_000):
-        gradient, stats = gradient_of(llama, rollout, ADVANTAGES_OF_16, algorithm=algorithm, micro_batch_tokens=tokens)
+    for tokens, updates in ((1, 1), (100, 2), (10_000, 1)):  # at a rate of 0 a second update has the same gradient
+        settings = {"algorithm": algorithm, "normalisation": given, "micro_batch_tokens": tokens}
+        settings["updates_per_batch"] = updates
+        gradient, stats = gradient_of(llama, rollout, ADVANTAGES_OF_16, **settings)
         assert torch.allclose(gradient, expected, atol=1e-6)
         assert stats["loss"] == pytest.approx(loss.item(), abs=1e-6)
         assert stats["grad_norm"] == pytest.approx(expected.norm().item(), rel=1e-4)
+    assert all(map(torch.equal, before, tensors))
 
 
-def test_the_gradient_does_not_depend_on_the_order_of_rows(llama):
-    problems = toy_problems("train")[:4]
+def test_what_fills_hidden_places_never_matters_not_even_the_end_token(llama):
     _, rollout = rollout_of(llama)
     expected, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16)
+    for pad_id in llama.eos_ids[:2]:
+        llama.pad_id = pad_id
+        rollout.completion_ids[~rollout.completion_mask] = pad_id
+        rollout.prompt_ids[~rollout.prompt_mask] = pad_id
+        gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16)
+        assert torch.allclose(gradient, expected, atol=1e-7)
+
+
+def test_a_sample_without_a_token_adds_nothing(llama):
+    _, rollout = rollout_of(llama)
+    rollout.completion_mask[0, 0] = False
+    without = ADVANTAGES_OF_16.clone()
+    without[0, 0] = 0.0
+    expected, _ = gradient_of(llama, rollout, without)
+    for tokens in (1, 10_000):  # alone in its micro-batch, and among others
+        gradient, stats = gradient_of(llama, rollout, ADVANTAGES_OF_16, micro_batch_tokens=tokens)
+        assert torch.allclose(gradient, expected, atol=1e-7) and math.isfinite(stats["loss"])
+
+
+def test_the_gradient_does_not_depend_on_the_order_of_rows(policy):
+    """... nor on chance: the GPT-2 of this test would drop out a tenth of everything, if it were let."""
+    policy.eos_ids = tuple(range(1, 61))
+    _, rollout = rollout_of(policy)
+    expected, _ = gradient_of(policy, rollout, ADVANTAGES_OF_16)
     order = [2, 0, 3, 1]
     for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask"):
         setattr(rollout, name, getattr(rollout, name)[order])
-    gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16[order], micro_batch_tokens=100)
-    assert torch.allclose(gradient, expected, atol=1e-6) and problems
+    gradient, _ = gradient_of(policy, rollout, ADVANTAGES_OF_16[order], micro_batch_tokens=100)
+    assert torch.allclose(gradient, expected, atol=1e-6)
 
 
 def test_micro_batches_hold_every_live_sample_once_and_keep_to_the_budget():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, 30, (9, 4), generator=generator)
     live = torch.rand(9, 4, generator=generator) < 0.7
+    widths = (lengths * live).amax(-1)  # a part is as wide as its first group, the longest
     for budget in (1, 64, 200, 10_000):
         parts = micro_batches(lengths, live, 20, budget)
         assert sorted(torch.cat(parts).tolist()) == live.flatten().nonzero().squeeze(-1).tolist()
         for rows in parts:
             tokens = len(rows) * lengths.flatten()[rows].max() + 20 * len(set((rows // 4).tolist()))
             assert tokens <= budget or len(rows) == 1
+        for rows, following in itertools.pairwise(parts):  # no part has room for one sample more
+            more = torch.cat([rows, following[:1]])
+            assert len(more) * widths[rows[0] // 4] + 20 * len(set((more // 4).tolist())) > budget
     assert len(parts) == 1
 
 
 def test_running_out_of_memory_halves_the_micro_batch_and_changes_no_gradient(llama, monkeypatch):
     _, rollout = rollout_of(llama)
     expected, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16)
-    calls, limit = [], 4
+    calls, done, limit = [], [], 4
 
     def small_memory(policy, prompts, prompt_mask, completions, *rest):
         calls.append(len(completions))
-        if len(calls) == 2 or len(completions) > limit:  # once in the middle of a gradient, too
+        if len(completions) > limit or len(done) == 1:  # once in the middle of a gradient, too
+            done.extend([0] * len(done))
             raise torch.OutOfMemoryError
+        done.append(len(completions))
         return token_logprobs(policy, prompts, prompt_mask, completions, *rest)
 
     monkeypatch.setattr(minirl, "token_logprobs", small_memory)
@@ -180,6 +231,17 @@ def test_processes_that_share_a_batch_draw_what_one_process_would(llama):
     assert len({text for group in whole.completions for text in group}) > 12
 
 
+def test_every_step_and_seed_draws_anew_and_processes_draw_their_shares(llama, monkeypatch):
+    problems = toy_problems("train")[:4]
+    settings = [(Config(group_size=4, seed=seed), step) for seed in (0, 1) for step in (1, 2)]
+    assert len({str(sample_step(llama, problems, *setting).completions) for setting in settings}) == 4
+    whole = sample_step(llama, problems, *settings[0]).completions
+    monkeypatch.setattr(minirl, "world_size", lambda: 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(minirl, "rank", lambda rank=rank: rank)
+        assert sample_step(llama, problems, *settings[0]).completions == whole[rank::2]
+
+
 def test_programs_graded_while_others_are_written_get_the_same_outcomes(llama, sandbox):
     problems = toy_problems("train")[:3]
     late = minirl.sample(llama, problems, 4, seed=1)
@@ -205,6 +267,27 @@ def test_a_gradient_step_makes_good_samples_likelier(llama):
     assert score() > before
 
 
+def test_a_bfloat16_checkpoint_is_trained_in_float32(tokenizer, tmp_path):
+    """The first step of AdamW moves a weight by lr; a bfloat16 weight of 0.02 would not feel 1e-6."""
+    tiny_model().bfloat16().save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    policy = load_policy(str(tmp_path))
+    assert {parameter.dtype for parameter in policy.model.parameters()} == {torch.float32}
+    before = torch.cat([p.detach().flatten().clone() for p in policy.model.parameters()])
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=1e-6, weight_decay=0.0)
+    gradient, _ = gradient_of(policy, rollout_of(policy)[1], ADVANTAGES_OF_16, optimizer)
+    moved = torch.cat([p.detach().flatten() for p in policy.model.parameters()]) - before
+    large = gradient.abs() > 1e-5
+    assert large.sum() > 1000 and torch.allclose(moved[large], -1e-6 * gradient[large].sign(), rtol=0.1)
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight(llama):
+    before = [p.clone() for p in llama.model.parameters()]
+    sgd = torch.optim.SGD(llama.model.parameters(), lr=0.1)
+    _, stats = gradient_of(llama, rollout_of(llama)[1], float("inf") * ADVANTAGES_OF_16.sign(), sgd)
+    assert not math.isfinite(stats["grad_norm"]) and all(map(torch.equal, before, llama.model.parameters()))
+
+
 def test_a_batch_of_dead_groups_changes_no_weight(llama):
     _, rollout = rollout_of(llama)
     optimizer = torch.optim.AdamW(llama.model.parameters(), lr=0.1)
@@ -225,14 +308,31 @@ def test_with_kl_dead_groups_train_towards_the_reference(llama, tokenizer):
     assert gradient.norm() > 1e-6 and stats["loss"] > 0
 
 
+def test_the_first_ratio_is_exactly_1_and_the_second_is_measured_from_the_same_policy(llama, monkeypatch):
+    calls = []
+
+    def spy(logprobs, old, *rest):
+        calls.append([tensor.detach().clone() for tensor in (logprobs, old, *rest[:2])])
+        return policy_loss(logprobs, old, *rest)
+
+    monkeypatch.setattr(minirl, "policy_loss", spy)
+    sgd = torch.optim.SGD(llama.model.parameters(), lr=0.1)
+    _, stats = gradient_of(llama, rollout_of(llama)[1], ADVANTAGES_OF_16, sgd, updates_per_batch=2)
+    (first, old, _, _), (second, still, advantages, weights) = calls
+    assert torch.equal(first, old) and torch.equal(old, still) and not torch.allclose(second, old)
+    ratio, good = (second - old).exp(), advantages[:, None] > 0
+    cut = weights[(good & (ratio > 1.2)) | (~good & (ratio < 0.8))].sum() / weights.sum()  # of the samples that are run
+    assert stats["clip_fraction"] == pytest.approx(cut.item() / 2) and cut > 0  # the mean of both updates
+
+
 def test_the_first_update_is_on_policy_and_later_ones_are_clipped(llama):
     _, rollout = rollout_of(llama)
-    advantages = 5 * ADVANTAGES_OF_16
-    sgd = torch.optim.SGD(llama.model.parameters(), lr=3.0)
-    _, once = gradient_of(llama, rollout, advantages, sgd, updates_per_batch=1)
+    sgd = torch.optim.SGD(llama.model.parameters(), lr=0.1)
+    _, once = gradient_of(llama, rollout, ADVANTAGES_OF_16, sgd, updates_per_batch=1)
     assert once["clip_fraction"] == 0
-    _, thrice = gradient_of(llama, rollout, advantages, sgd, updates_per_batch=3)
+    _, thrice = gradient_of(llama, rollout, ADVANTAGES_OF_16, sgd, updates_per_batch=3)
     assert 0 < thrice["clip_fraction"] < 1
+    assert gradient_of(llama, rollout, ADVANTAGES_OF_16, sgd, updates_per_batch=3, clip=1e9)[1]["clip_fraction"] == 0
 
 
 def test_grade_fills_outcomes_masks_and_verdicts(llama, sandbox):
@@ -304,16 +404,49 @@ def assert_same_run(a, b):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"algorithm": "rloo", "max_new_tokens": 24}, {"algorithm": "dr_grpo", "kl": 0.1, "updates_per_batch": 2}],
+    [
+        {"algorithm": "grpo"},
+        {"algorithm": "rloo", "max_new_tokens": 24},
+        {"algorithm": "dr_grpo", "kl": 0.1, "updates_per_batch": 2},
+        {"algorithm": "reinforce", "temperature": 0.8},
+    ],
+    ids=ADVANTAGES,
 )
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(toy, tmp_path, settings):
     whole, half = str(tmp_path / "whole"), str(tmp_path / "half")
-    train(Config(out=whole, steps=4, **SMALL, **settings))
-    train(Config(out=half, steps=2, **SMALL, **settings))
+    settings = {**SMALL, "eval_size": 1, "eval_samples": 1, **settings}
+    train(Config(out=whole, steps=4, **settings))
+    train(Config(out=half, steps=2, **settings))
     assert main(["train", "--resume", half, "--steps", "4"]) == 0
     assert_same_run(whole, half)
     moved, unmoved = weights_and_metrics(whole)[0], load_policy("toy").model.state_dict()
     assert any(not torch.equal(moved[name], unmoved[name]) for name in moved)  # there was something to get wrong
+
+
+def test_no_two_groups_of_a_run_share_their_random_numbers(toy, tmp_path, monkeypatch):
+    """... neither of two places, nor of two steps, nor of training and evaluation, which is always at temperature 1."""
+    drawn = []
+
+    def spy(policy, problems, group_size, *, seed, places=None, temperature=1.0, **rest):
+        drawn.extend((temperature, seed, place) for place in (range(len(problems)) if places is None else places))
+        return sample(policy, problems, group_size, seed=seed, places=places, temperature=temperature, **rest)
+
+    monkeypatch.setattr(minirl, "sample", spy)
+    settings = {**SMALL, "eval_every": 1, "batch_rows": 16}  # an evaluation in two parts
+    train(Config(out=str(tmp_path / "run"), steps=2, temperature=0.9, **settings))
+    assert len({(seed, place) for _, seed, place in drawn}) == len(drawn) == (3 + 2) * 4
+    assert [temperature for temperature, *_ in drawn] == [1.0] * 4 + ([0.9] * 4 + [1.0] * 4) * 2
+
+
+def test_the_reference_of_the_kl_penalty_stays_the_base_model(toy, tmp_path, monkeypatch):
+    pairs, out = [], str(tmp_path / "run")
+    monkeypatch.setattr(minirl, "update", lambda *inputs: pairs.append((inputs[0], inputs[-1])) or update(*inputs))
+    train(Config(out=out, steps=1, kl=0.1, **SMALL))
+    assert main(["train", "--resume", out, "--steps", "2"]) == 0
+    base = list(load_policy("toy").model.parameters())
+    for policy, reference in pairs:
+        assert all(map(torch.equal, reference.model.parameters(), base))
+        assert not all(map(torch.equal, policy.model.parameters(), base))
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(toy, tmp_path):
@@ -443,14 +576,15 @@ def test_a_sandbox_error_is_counted_shown_and_scored_as_failure(toy, tmp_path, m
         def submit(self, program):
             future = super().submit(program)
             result = future.result()
-            errors = (Verdict.sandbox_error, *result.verdicts[1:])
-            future.result = lambda: type(result)(errors, result.details, result.seconds)
+            errors = [Verdict.sandbox_error] * 2 + [Verdict.passed] * 8
+            future.result = lambda: type(result)(tuple(errors), result.details, result.seconds)
             return future
 
     monkeypatch.setattr(minirl, "Sandbox", Broken)
     folder = train(Config(out=str(tmp_path / "run"), steps=1, **SMALL))
     row = read_jsonl(folder / "metrics.jsonl")[1]
-    assert row["sandbox_errors"] == 16 and row["full_pass"] == 0
+    assert row["sandbox_errors"] == 32 and row["full_pass"] == 0 and row["pass_rate"] == pytest.approx(0.8)
+    assert read_jsonl(folder / "rollouts" / "step_000001.jsonl")[0]["verdicts"][0][0] == "sandbox_error"
     assert "SANDBOX_ERRORS" in capsys.readouterr().err
 
 
@@ -488,6 +622,10 @@ def run_main(capsys, *argv):
         (["--model", "/no/such/model"], "cannot load the model '/no/such/model'"),
         (["--group-size", "1"], "group_size must be at least 2 for grpo, got 1"),
         (["--group-size", "1", "--algorithm", "rloo"], "group_size must be at least 2 for rloo"),
+        (
+            ["--group-size", "1", "--problems-per-step", "1", "--algorithm", "reinforce"],
+            "must be at least 2: reinforce",
+        ),
         (["--problems", "none.jsonl"], "cannot read the problem file none.jsonl"),
         (["--lr", "-1"], "lr must not be negative"),
         (["--lr", "nan"], "lr must not be negative"),
