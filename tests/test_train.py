@@ -473,6 +473,8 @@ def test_a_run_killed_at_any_moment_can_be_resumed(toy, tmp_path):
         if delay == 0.8:  # let it get somewhere, wherever this machine is
             while not (killed / "rollouts" / "step_000003.jsonl").exists() and process.poll() is None:
                 time.sleep(0.001)
+            while not (killed / "checkpoint.new").exists() and process.poll() is None:  # ... into a checkpoint's middle
+                pass
         process.kill()
         process.communicate()
         if (killed / "config.json").exists():
