@@ -709,17 +709,18 @@ class _Decoder:
         self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         self.logits: torch.Tensor | None = None
 
-    def start(self, cache: Cache, prompt_mask: torch.Tensor, group_size: int) -> None:
-        """Give every prompt's keys and values to the rows of its group."""
-        rows, self.written = len(prompt_mask) * group_size, prompt_mask.shape[1]
+    def start(self, cache: Cache, prompt_mask: torch.Tensor, prompt_of: torch.Tensor) -> None:
+        """Give the first rows the keys and values of their prompts."""
+        rows, self.written = len(prompt_of), prompt_mask.shape[1]
         for layer, prompts in zip(self.cache.layers, cache.layers, strict=True):
             for buffer, states in zip(layer.buffers, (prompts.keys, prompts.values), strict=True):
-                buffer[:rows, :, : self.written] = states.repeat_interleave(group_size, dim=0)
+                buffer[:rows, :, : self.written] = states[prompt_of]
         self.mask.fill_(False)
-        self.mask[:rows, 0, 0, : self.written] = prompt_mask.repeat_interleave(group_size, dim=0)
-        self.positions[:rows] = prompt_mask.sum(-1, keepdim=True).repeat_interleave(group_size, dim=0) - 1
+        self.mask[:rows, 0, 0, : self.written] = prompt_mask[prompt_of]
+        self.positions[:rows] = prompt_mask.sum(-1, keepdim=True)[prompt_of] - 1
         self.place.fill_(self.written - 1)
 
+    @torch.inference_mode()
     def step(self, ids: torch.Tensor) -> torch.Tensor:
         """The logits after one more token in each of the first rows: [rows] -> [rows, V]."""
         rows, count = len(ids), len(ids)
@@ -735,12 +736,29 @@ class _Decoder:
             self.length = min(self.tokens, -(-self.written // 128) * 128)
         return (self._replay(count) if self.rounds else self._run(count))[:rows]
 
-    def move(self, rows: torch.Tensor, places: torch.Tensor) -> None:
-        """Copy rows to other places: what ended makes room, so nothing else is ever copied."""
-        for layer in self.cache.layers:
-            for buffer in layer.buffers:
-                buffer[places, :, : self.written] = buffer[rows, :, : self.written]
-        self.mask[places], self.positions[places] = self.mask[rows], self.positions[rows]
+    def branch(self, row_of: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples that wrote the same so far share a row. Give those that part from now on rows of their own.
+
+        row_of, tokens [samples]: the row of every sample that goes on, and its next token. Returns the new row of every
+        sample, and the token of every row. Rows without a sample are taken first, so a batch shrinks as samples end.
+        """
+        width = int(tokens.max()) + 1
+        rows, branch_of = torch.unique(row_of * width + tokens, return_inverse=True)
+        parents, tokens = rows // width, rows % width
+        stays = torch.ones_like(parents, dtype=torch.bool)
+        stays[1:] = parents[1:] != parents[:-1]  # the first branch of every row
+        stays &= parents < len(rows)
+        is_free = torch.ones_like(stays)
+        is_free[parents[stays]] = False
+        places = parents.clone()
+        places[~stays] = is_free.nonzero().squeeze(-1)
+        moved, new = parents[~stays], places[~stays]
+        if len(moved):
+            for layer in self.cache.layers:
+                for buffer in layer.buffers:
+                    buffer[new, :, : self.written] = buffer[moved, :, : self.written]
+            self.mask[new], self.positions[new] = self.mask[moved], self.positions[moved]
+        return places[branch_of], torch.empty_like(tokens).index_copy_(0, places, tokens)
 
     def _run(self, rows: int) -> torch.Tensor:
         mask = self.mask[:rows, :, :, : self.length]
@@ -818,45 +836,44 @@ def sample(
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
-    logits = logits.repeat_interleave(group_size, dim=0)
     decoder = _decoder_for(policy, model, cache, rows, prompt_mask.shape[1] + max_new_tokens)
-    decoder.start(cache, prompt_mask, group_size)
-
-    look_every = 16 if device.type == "cuda" else 1  # a look at which rows have ended makes the CPU wait for the GPU
-    writing = torch.arange(rows, device=device)  # the rows that had not ended at the last look
-    ended = torch.zeros_like(writing, dtype=torch.bool)
+    samples = torch.arange(rows, device=device)  # that are being written
+    prompt_of = samples // group_size
+    if device.type == "cuda":  # to look at what was written makes the CPU wait for the GPU
+        look_every, row_of, logits = 16, samples, logits[prompt_of]
+        decoder.start(cache, prompt_mask, prompt_of)
+    else:  # samples that have written the same so far share a row of the batch
+        look_every, row_of = 1, prompt_of
+        decoder.start(cache, prompt_mask, torch.arange(len(problems)))
+    ended = torch.zeros_like(samples, dtype=torch.bool)
     for position in range(max_new_tokens):
-        distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [writing, V]
+        distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [rows, V]
         if temperature == 0:
-            tokens = distribution.argmax(-1)
+            tokens = distribution.argmax(-1)[row_of]
         else:
-            tokens = _draw(distribution.exp(), uniforms[writing, position])
-        token_logprobs_ = distribution.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-        completion_ids[writing, position] = tokens.masked_fill(ended, policy.pad_id)
-        completion_mask[writing, position] = ~ended
-        logprobs[writing, position] = token_logprobs_.masked_fill(ended, 0.0)
-        entropy[writing, position] = _entropy(distribution).masked_fill(ended, 0.0)
+            tokens = _draw(distribution.exp()[row_of], uniforms[samples, position])
+        completion_ids[samples, position] = tokens.masked_fill(ended, policy.pad_id)
+        completion_mask[samples, position] = ~ended
+        logprobs[samples, position] = distribution[row_of, tokens].masked_fill(ended, 0.0)
+        entropy[samples, position] = _entropy(distribution)[row_of].masked_fill(ended, 0.0)
         ended = ended | torch.isin(tokens, end_tokens)
         is_last = position == max_new_tokens - 1
         if is_last or position % look_every == look_every - 1:
-            over = writing if is_last else writing[ended]
-            for row, ids, mask in zip(
-                over.tolist(), completion_ids[over].cpu(), completion_mask[over].cpu(), strict=True
-            ):
+            over = samples if is_last else samples[ended]
+            ids_and_masks = zip(completion_ids[over].cpu(), completion_mask[over].cpu(), strict=True)
+            for row, (ids, mask) in zip(over.tolist(), ids_and_masks, strict=True):
                 ids = [token for token in ids[mask].tolist() if token not in policy.eos_ids]
                 texts[row] = policy.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
                 p = row // group_size
                 if sandbox and (p, texts[row]) not in results:
                     results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row]))
-            count = len(writing) - len(over)
-            if not count:
+            if len(over) == len(samples):
                 break
-            if len(over):  # rows that ended leave the batch: rows from its end take their places
-                free = ended[:count].nonzero().squeeze(-1)
-                moved = (~ended[count:]).nonzero().squeeze(-1) + count
-                decoder.move(moved, free)
-                writing[free], tokens[free] = writing[moved], tokens[moved]
-                writing, tokens, ended = writing[:count], tokens[:count], torch.zeros_like(ended[:count])
+            samples, row_of, tokens = samples[~ended], row_of[~ended], tokens[~ended]
+            ended = torch.zeros_like(samples, dtype=torch.bool)
+            row_of, tokens = decoder.branch(row_of, tokens)
+            row_of, order = row_of.sort()
+            samples = samples[order]
         logits = decoder.step(tokens)
 
     length = int(completion_mask.sum(-1).max())
@@ -1015,16 +1032,17 @@ def token_logprobs(
     prompt_of [N] tells the prompt of every completion; without it, the i-th completion belongs to the i-th prompt.
     Values where completion_mask is False mean nothing.
 
-    Every prompt is run once, with gradient, and the completions attend to its keys and values: so a group costs the
-    tokens of one prompt, not of G, and logits are computed at completion tokens only.
+    With prompt_of, every prompt is run once, with gradient, and the completions attend to its keys and values: so a
+    group costs the tokens of one prompt, not of G. Logits are computed at completion tokens only.
     """
     model, length = policy.model, completion_ids.shape[1]
+    shares_prompts = prompt_of is not None and policy.shares_prompts
     if prompt_of is None:
         prompt_of = torch.arange(len(prompt_ids), device=prompt_ids.device)
     mask = torch.cat([prompt_mask[prompt_of], completion_mask[:, :-1]], dim=1)
     positions = _positions(mask)
     with _arithmetic(policy):
-        if not policy.shares_prompts:
+        if not shares_prompts:
             ids = torch.cat([prompt_ids[prompt_of], completion_ids[:, :-1]], dim=1)
             outputs = _run(policy, ids, mask, positions, length)
         else:
@@ -1540,6 +1558,21 @@ def micro_batches(lengths: torch.Tensor, live: torch.Tensor, prompt_tokens: int,
     return [torch.tensor(part, device=lengths.device) for part in parts]
 
 
+def multiplicities(rollout: Rollout, advantages: torch.Tensor) -> torch.Tensor:
+    """How many samples of its group are identical to each sample, itself included; 0 for all but the first of them.
+
+    [P, G] -> [P, G]. A policy that has learnt something repeats itself, and one sample with that weight gives the same
+    gradient. The advantages [P, G] of such samples agree, unless somebody made them up.
+    """
+    ids = rollout.completion_ids.masked_fill(~rollout.completion_mask, -1)
+    groups = torch.arange(len(ids), device=ids.device).view(-1, 1, 1).expand(*ids.shape[:2], 1)
+    keys = torch.cat([groups, advantages.double().view(torch.int64).unsqueeze(-1), ids], dim=-1).flatten(0, 1)
+    _, kind_of, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
+    first = torch.full_like(counts, len(keys))
+    first.scatter_reduce_(0, kind_of, torch.arange(len(keys), device=ids.device), "amin")
+    return torch.zeros_like(kind_of).index_copy_(0, first, counts).view_as(advantages)
+
+
 def update(
     policy: Policy,
     optimizer: torch.optim.Optimizer,
@@ -1551,14 +1584,16 @@ def update(
     """config.updates_per_batch optimizer steps on a rollout with its advantages [P, G]; returns what the log shows.
 
     Samples whose advantage is 0 add nothing to the gradient, so without a KL penalty they are not even run, and a batch
-    of dead groups moves no weight (Adam would go on by its momentum). A device that runs out of memory starts the
-    step's gradient again with half the tokens in a micro-batch; the gradient is the same.
+    of dead groups moves no weight (Adam would go on by its momentum). Identical samples are run once. A device that
+    runs out of memory starts the step's gradient again with half the tokens in a micro-batch: the gradient is the same.
     """
     completion_ids, completion_mask = rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)
     normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
     weights = token_weights(completion_mask, normalisation, config.max_new_tokens)  # [N, L], over all rows
     sampler_logprobs = rollout.logprobs.flatten(0, 1)
-    live = advantages != 0 if not reference else torch.ones_like(advantages, dtype=torch.bool)
+    times = multiplicities(rollout, advantages)
+    weights = weights * times.flatten().unsqueeze(-1)
+    live = (times > 0) if reference else (times > 0) & (advantages != 0)
     mine = torch.zeros_like(live)  # the live groups are dealt out to the processes
     dealt = live.any(-1).nonzero().squeeze(-1)[rank() :: world_size()]
     mine[dealt] = live[dealt]

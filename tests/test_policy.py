@@ -52,21 +52,30 @@ def batch_of(policy, texts=("    return x\n", " 0", "")):
     return prompts, completions
 
 
-def test_logprobs_equal_a_loop_over_tokens(policy):
+def scored(policy, prompts, completions, shared):
+    """token_logprobs of rows with a prompt each; `shared` takes the way of prompts that a group shares."""
+    prompt_of = torch.arange(len(prompts)) if shared else None
+    inputs = (*_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    return token_logprobs(policy, *inputs, prompt_of=prompt_of)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_logprobs_equal_a_loop_over_tokens(policy, shared):
     prompts, completions = batch_of(policy)
-    logprobs = token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    logprobs = scored(policy, prompts, completions, shared)
     for row, prompt, completion in zip(logprobs, prompts, completions, strict=True):
         assert row[: len(completion)].tolist() == pytest.approx(slow_logprobs(policy, prompt, completion), abs=1e-5)
 
 
-def test_padding_does_not_change_logprobs_or_gradients(policy):
+@pytest.mark.parametrize("shared", [False, True])
+def test_padding_does_not_change_logprobs_or_gradients(policy, shared):
     prompts, completions = batch_of(policy)
-    together = token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    together = scored(policy, prompts, completions, shared)
     row = together[1, : len(completions[1])]
     row.sum().backward()
     gradients = [p.grad.clone() for p in policy.model.parameters()]
     policy.model.zero_grad()
-    alone = token_logprobs(policy, *_pad(policy, prompts[1:2], "left"), *_pad(policy, completions[1:2], "right"))[0]
+    alone = scored(policy, prompts[1:2], completions[1:2], shared)[0]
     alone.sum().backward()
     assert torch.allclose(row, alone, atol=1e-5)
     for padded, parameter in zip(gradients, policy.model.parameters(), strict=True):
@@ -267,10 +276,10 @@ def test_a_missing_model_or_device_is_a_sentence(tmp_path):
 def logprobs_and_gradient(policy, texts=("    return x\n", " 0", "")):
     prompts, completions = batch_of(policy, texts)
     policy.model.zero_grad()
-    logprobs = token_logprobs(policy, *_pad(policy, prompts, "left"), *(batch := _pad(policy, completions, "right")))
-    (logprobs * batch[1]).sum().backward()
-    gradient = torch.cat([parameter.grad.flatten() for parameter in policy.model.parameters()])
-    return (logprobs * batch[1]).detach(), gradient
+    mask = _pad(policy, completions, "right")[1]
+    logprobs = scored(policy, prompts, completions, shared=True) * mask
+    logprobs.sum().backward()
+    return logprobs.detach(), torch.cat([parameter.grad.flatten() for parameter in policy.model.parameters()])
 
 
 @pytest.mark.parametrize("way", ["chunks of logits", "recomputed activations", "a head of unknown form"])

@@ -157,6 +157,24 @@ def test_the_gradient_does_not_depend_on_the_order_of_rows(policy):
     assert torch.allclose(gradient, expected, atol=1e-6)
 
 
+def test_identical_samples_are_run_once_and_count_as_often_as_they_were_drawn(llama, monkeypatch):
+    _, rollout = rollout_of(llama)
+    for p, g, same in ((0, 1, 0), (0, 3, 0), (2, 1, 0), (3, 3, 1)):  # the third pair differs in its advantage
+        for name in ("completion_ids", "completion_mask", "logprobs"):
+            getattr(rollout, name)[p, g] = getattr(rollout, name)[p, same]
+    advantages = torch.tensor([[1.5, 1.5, -0.5, 1.5], [0.0] * 4, [-1.0, 1.0, 0.0, 0.0], [0.3, -0.9, 0.3, -0.9]])
+    times = minirl.multiplicities(rollout, advantages)
+    assert times.tolist() == [[3, 0, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [1, 2, 1, 0]]
+    rows = []
+    monkeypatch.setattr(minirl, "token_logprobs", lambda *given: rows.append(len(given[3])) or token_logprobs(*given))
+    gradient, stats = gradient_of(llama, rollout, advantages)
+    assert sum(rows) == 2 + 2 + 3
+    monkeypatch.setattr(minirl, "multiplicities", lambda rollout, advantages: torch.ones(4, 4, dtype=torch.long))
+    expected, stats_of_all = gradient_of(llama, rollout, advantages)
+    assert sum(rows) == 7 + 10 and torch.allclose(gradient, expected, atol=1e-6)
+    assert stats == pytest.approx(stats_of_all, abs=1e-6)
+
+
 def test_micro_batches_hold_every_live_sample_once_and_keep_to_the_budget():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, 30, (9, 4), generator=generator)

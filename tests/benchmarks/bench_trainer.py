@@ -80,9 +80,11 @@ def run_trl(arguments: argparse.Namespace) -> None:
     with minirl.Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
 
         def reward(completions, task_id, **_):
-            programs = [by_id[name].program(text) for name, text in zip(task_id, completions, strict=True)]
-            results = sandbox.map(programs)
-            return [float(r.all_passed) if config.reward == "binary" else r.pass_rate for r in results]
+            pairs = list(zip(task_id, completions, strict=True))
+            distinct = list(dict.fromkeys(pairs))  # minirl runs identical programs once, too
+            results = sandbox.map([by_id[name].program(text) for name, text in distinct])
+            rewards = [float(r.all_passed) if config.reward == "binary" else r.pass_rate for r in results]
+            return [dict(zip(distinct, rewards, strict=True))[pair] for pair in pairs]
 
         policy = minirl.load_policy(arguments.model)
         trainer = GRPOTrainer(
