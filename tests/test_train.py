@@ -162,6 +162,8 @@ def test_identical_samples_are_run_once_and_count_as_often_as_they_were_drawn(ll
     for p, g, same in ((0, 1, 0), (0, 3, 0), (2, 1, 0), (3, 3, 1)):  # the third pair differs in its advantage
         for name in ("completion_ids", "completion_mask", "logprobs"):
             getattr(rollout, name)[p, g] = getattr(rollout, name)[p, same]
+    for name in ("completion_ids", "completion_mask", "logprobs"):  # another prompt's
+        getattr(rollout, name)[2, 2] = getattr(rollout, name)[1, 0]
     advantages = torch.tensor([[1.5, 1.5, -0.5, 1.5], [0.0] * 4, [-1.0, 1.0, 0.0, 0.0], [0.3, -0.9, 0.3, -0.9]])
     times = minirl.multiplicities(rollout, advantages)
     assert times.tolist() == [[3, 0, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [1, 2, 1, 0]]
