@@ -675,7 +675,8 @@ class _StaticLayer(DynamicLayer):
         super().__init__()
         self.is_initialized, self.decoder = True, decoder
         shapes = [(decoder.rows, x.shape[1], decoder.tokens, x.shape[3]) for x in (like.keys, like.values)]
-        self.buffers = [like.keys.new_zeros(shape) for shape in shapes]
+        make = like.keys.new_zeros if decoder.rounds else like.keys.new_empty  # what is masked is read, too
+        self.buffers = [make(shape) for shape in shapes]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
         rows, length = len(keys), self.decoder.length
@@ -756,7 +757,8 @@ class _Decoder:
         if len(moved):
             for layer in self.cache.layers:
                 for buffer in layer.buffers:
-                    buffer[new, :, : self.written] = buffer[moved, :, : self.written]
+                    written = buffer[:, :, : self.written]
+                    written.index_copy_(0, new, written.index_select(0, moved))
             self.mask[new], self.positions[new] = self.mask[moved], self.positions[moved]
         return places[branch_of], torch.empty_like(tokens).index_copy_(0, places, tokens)
 
