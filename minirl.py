@@ -1764,7 +1764,7 @@ def load_trainer_state(checkpoint: Path, optimizer: torch.optim.Optimizer) -> in
         for i, parameter in enumerate(optimizer.param_groups[0]["params"]):
             if isinstance(parameter, DTensor):
                 values = state["optimizer"]["state"][i]
-                for name in values.keys() - {"step"}:
+                for name in ("exp_avg", "exp_avg_sq"):  # the same order in all processes
                     value = values[name].to(parameter.device)
                     values[name] = distribute_tensor(value, parameter.device_mesh, parameter.placements)
         optimizer.load_state_dict(state["optimizer"])

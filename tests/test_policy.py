@@ -365,6 +365,8 @@ def test_rounding_up_rows_and_tokens_as_cuda_graphs_need_changes_no_sample(polic
         def __init__(self, *given):
             super().__init__(*given)
             self.rounds = True
+            for layer in self.cache.layers:
+                layer.buffers = [torch.zeros_like(buffer) for buffer in layer.buffers]
 
         def _replay(self, rows):
             sizes.append((rows, self.length))
