@@ -4,6 +4,7 @@
     minirl train --reward pass_rate --seed 1        ... on the share of passed tests instead of all-or-nothing
     minirl train --resume runs/NAME --steps 200     go on with a run
     minirl train --model DIR --problems FILE.jsonl  your own model and problems
+    torchrun --nproc-per-node 2 minirl.py train     several processes share every batch
     minirl eval --model runs/NAME --samples 32      pass@1, pass@8, pass rate
     minirl inspect runs/NAME                        one group of samples under the microscope
     minirl plot runs/A runs/B                       curves
@@ -20,7 +21,7 @@ The data flows from top to bottom, and so does this file:
      7  ADVANTAGES         rewards -> advantages: grpo, rloo, dr_grpo, reinforce
      8  policy_loss        the clipped policy gradient, its normalisation, the KL penalty
      9  evaluate           unbiased pass@k on held-out problems
-    10  Config, train      the loop: sample -> grade -> reward -> advantage -> update
+    10  Config, train      the loop: sample -> grade -> reward -> advantage -> update; several processes
     11  run folder         config, metrics, rollouts, checkpoints; exact resume
     12  inspect, plot      diagnostics
     13  main               the command line
@@ -903,10 +904,16 @@ def _decoder_for(policy: Policy, model: Any, cache: Cache, rows: int, tokens: in
     return decoder
 
 
-def _grades_early(policy: Policy, sandbox: Sandbox) -> Sandbox | None:
-    """The sandbox, if it is to grade while the model samples: not where the model itself keeps the cores busy. Measured
-    on two cores, a step of the toy took 1.0 s with both at once, 0.7 s with one after the other."""
-    return sandbox if policy.device.type != "cpu" else None
+@contextlib.contextmanager
+def cores_for(sandbox: Sandbox | None):
+    """Leave half of the cores to a sandbox that grades while the model samples on the CPU."""
+    threads = torch.get_num_threads()
+    try:
+        if sandbox:
+            torch.set_num_threads(max(1, threads // 2))
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _entropy(logprobs: torch.Tensor) -> torch.Tensor:
@@ -1204,15 +1211,9 @@ def evaluate(
         chunk = [problems[place] for place in places]
         graded = []
         if chunk:
-            rollout = sample(
-                policy,
-                chunk,
-                config.eval_samples,
-                max_new_tokens=config.max_new_tokens,
-                seed=seed,
-                places=places,
-                sandbox=_grades_early(policy, sandbox),
-            )
+            settings = {"max_new_tokens": config.max_new_tokens, "seed": seed, "places": places, "sandbox": sandbox}
+            with cores_for(sandbox):
+                rollout = sample(policy, chunk, config.eval_samples, **settings)
             outcomes, mask = grade(chunk, rollout, sandbox)
             rows_here = rollout_rows(chunk, rollout, outcomes, mask)
             graded = list(zip(rows_here, zip(outcomes, mask, strict=True), strict=True))
@@ -1353,28 +1354,32 @@ def join_processes(config: Config) -> None:
         raise UsageError(
             f"problems_per_step must be at least the number of processes, {world}, got {config.problems_per_step}"
         )
-    if config.device in ("auto", "cuda") and torch.cuda.is_available():
+    if config.device.startswith(("auto", "cuda")) and torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         config.device = f"cuda:{os.environ['LOCAL_RANK']}"
     dist.init_process_group("cpu:gloo,cuda:nccl" if config.device.startswith("cuda") else "gloo")
 
 
-@contextlib.contextmanager
-def one_after_the_other():
-    """On every machine the first process goes first: it may have to make the toy's base model, or to download one."""
-    first = int(os.environ.get("LOCAL_RANK", 0)) == 0
-    if world_size() > 1 and not first:
+def load_policy_together(name: str, config: Config) -> Policy:
+    """load_policy in every process. On every machine the first one goes first: it may have to make the toy's base
+    model, or to download one. All get the weights of process 0: another machine may round otherwise."""
+    is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    if world_size() > 1 and not is_first:
         dist.barrier()
-    yield
-    if world_size() > 1 and first:
-        dist.barrier()
+    policy = load_policy(name, config.toy_noise, config.device, config.precision)
+    if world_size() > 1:
+        if is_first:
+            dist.barrier()
+        for parameter in policy.model.parameters():
+            dist.broadcast(parameter.data, 0)
+        policy.refresh_sampler()
+    return policy
 
 
 def open_sandbox(config: Config) -> Sandbox:
     """The sandbox that the settings ask for. Processes on one machine share its cores."""
-    workers = config.workers or None
-    if world_size() > 1 and not workers:
-        workers = max(1, 2 * (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"]))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = config.workers or max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     return Sandbox(workers, config.cpu_seconds, config.memory_mb)
 
 
@@ -1414,33 +1419,22 @@ def sum_over_processes(tensors: Sequence[torch.Tensor]) -> None:
             work.wait()
 
 
-def prepare_training(policy: Policy, config: Config) -> None:
-    """The same weights in all processes, then what the settings ask for."""
-    if world_size() > 1:
-        for parameter in policy.model.parameters():
-            dist.broadcast(parameter.data, 0)  # another machine may have rounded otherwise while making the toy's
-        policy.refresh_sampler()
-    if config.shard:
-        policy.shard()
-    if config.gradient_checkpointing:
-        policy.recompute_activations()
-
-
 def sample_step(
     policy: Policy, problems: Sequence[Problem], config: Config, step: int, sandbox: Sandbox | None = None
 ) -> Rollout:
     """The groups of one training step: in one of several processes, its share of them."""
     places = range(rank(), len(problems), world_size())
-    return sample(
-        policy,
-        [problems[place] for place in places],
-        config.group_size,
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        seed=_seed(config.seed, "sample", step),
-        places=places,
-        sandbox=sandbox,
-    )
+    with cores_for(sandbox):
+        return sample(
+            policy,
+            [problems[place] for place in places],
+            config.group_size,
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            seed=_seed(config.seed, "sample", step),
+            places=places,
+            sandbox=sandbox,
+        )
 
 
 def train(config: Config) -> Path:
@@ -1456,12 +1450,14 @@ def train(config: Config) -> Path:
     checkpoint = find_checkpoint(folder) if folder else None
     if folder:
         require_same_settings(config, folder)
-    with one_after_the_other():
-        policy = load_policy(str(checkpoint or config.model), config.toy_noise, config.device, config.precision)
-        reference = None
-        if config.kl:
-            reference = load_policy(config.model, config.toy_noise, config.device, config.precision)
-    prepare_training(policy, config)
+    policy, reference = load_policy_together(str(checkpoint or config.model), config), None
+    if config.kl:
+        reference = load_policy_together(config.model, config)
+        reference.sampler = None  # it scores only
+    if config.shard:
+        policy.shard()
+    if config.gradient_checkpointing:
+        policy.recompute_activations()
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
     if done > config.steps:
@@ -1495,7 +1491,7 @@ def train(config: Config) -> Path:
         for step in range(done + 1, config.steps + 1):
             problems = problems_of_step(train_problems, config, step)
             started = time.perf_counter()
-            rollout = sample_step(policy, problems, config, step, _grades_early(policy, sandbox))
+            rollout = sample_step(policy, problems, config, step, sandbox)
             sampled = time.perf_counter()
             outcomes, mask = grade(problems[rank() :: world_size()], rollout, sandbox)
             rollout, outcomes, mask = gather_rollout(rollout, outcomes, mask)  # [P, G, T]
@@ -1661,8 +1657,9 @@ def update(
 # ----------------------------------------------------------------------------------------------------------------------
 # 11. Run folder: what is written, whole or not at all, and how a run is resumed
 
-# Settings that a resumed run may change: they do not change what it computes.
+# Settings that a resumed run may change: they do not change what it computes, but for rounding.
 FREE_ON_RESUME = {"steps", "eval_every", "save_every", "device", "workers", "out", "resume"}
+FREE_ON_RESUME |= {"micro_batch_tokens", "gradient_checkpointing", "shard"}
 
 
 def require_same_settings(config: Config, folder: Path) -> None:
@@ -2018,8 +2015,7 @@ def eval_command(argv: list[str]) -> None:
     join_processes(config)
     problems = toy_problems("test", config.families, config.levels)
     problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
-    with one_after_the_other():
-        policy = load_policy(config.model, config.toy_noise, config.device, config.precision)
+    policy = load_policy_together(config.model, config)
     with open_sandbox(config) as sandbox:
         file = Path(config.out) if config.out else None
         summary = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
@@ -2096,6 +2092,10 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, SandboxError) as error:
         name = f"minirl, process {rank()}" if world_size() > 1 else "minirl"
         print(f"\r{name}: {error}", file=sys.stderr)
+        return 2
+    except torch.OutOfMemoryError:
+        words = "fewer --problems-per-step, --max-new-tokens or (for evaluation) --batch-rows need less"
+        print(f"\rminirl: the device ran out of memory; {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nminirl: interrupted; a run goes on with --resume FOLDER", file=sys.stderr)

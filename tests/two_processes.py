@@ -10,9 +10,8 @@ import minirl
 
 minirl.WARM_STEPS = HASTY
 folder = Path(sys.argv[1])
-for name, settings in SETTINGS.items():
-    minirl.train(minirl.Config(out=str(folder / f"{name}-2"), **settings))
-shard = SETTINGS["plain"] | {"shard": True}
+minirl.train(minirl.Config(out=str(folder / "two"), **SETTINGS))
+shard = SETTINGS | {"shard": True}
 minirl.train(minirl.Config(out=str(folder / "shard"), **shard | {"steps": 1}))
 minirl.train(minirl.Config(resume=str(folder / "shard"), **shard))
 

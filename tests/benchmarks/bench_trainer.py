@@ -77,7 +77,7 @@ def run_trl(arguments: argparse.Namespace) -> None:
         def on_step_end(self, *_, **__):
             ends.append(time.perf_counter())
 
-    with minirl.Sandbox(config.workers or None, config.cpu_seconds, config.memory_mb) as sandbox:
+    with minirl.open_sandbox(config) as sandbox:
 
         def reward(completions, task_id, **_):
             pairs = list(zip(task_id, completions, strict=True))
