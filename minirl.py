@@ -341,7 +341,7 @@ class Policy:
     context    tokens the model can attend to, prompt and completion together
     precision  the type of the model's arithmetic; bfloat16 is the faster one on a GPU
     sampler    the copy of the model that samples, in that precision; in float32 the model itself does
-    decoder    its buffers and CUDA graphs, kept from batch to batch
+    decoder    its buffers and CUDA graphs, kept from one batch to the next
 
     shares_prompts  the update runs a prompt once for its group, which attends to the prompt's keys and values
     splits_head     logits are the head of hidden states and nothing else, so they can be made a chunk at a time
@@ -895,13 +895,14 @@ def sample(
 
 
 def _decoder_for(policy: Policy, model: Any, cache: Cache, rows: int, tokens: int) -> _Decoder:
-    """A decoder of at least that size. The one with graphs is kept, since they take seconds to capture."""
-    if policy.decoder and policy.decoder.rows >= rows and policy.decoder.tokens >= tokens:
-        return policy.decoder
-    on_gpu = model.device.type == "cuda"
-    decoder = _Decoder(model, cache, rows, -(-tokens // 128) * 128 if on_gpu else tokens)
-    policy.decoder = decoder if on_gpu else None
-    return decoder
+    """A decoder of at least that size. It is kept: graphs take seconds to capture, and large buffers that come and go
+    leave a process's memory in pieces."""
+    old = policy.decoder
+    if not old or old.model is not model or old.rows < rows or old.tokens < tokens:
+        policy.decoder = None  # its memory is free before the new one is made
+        tokens = -(-tokens // 128) * 128 if model.device.type == "cuda" else tokens
+        policy.decoder = _Decoder(model, cache, rows, tokens)
+    return policy.decoder
 
 
 @contextlib.contextmanager
