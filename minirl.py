@@ -795,6 +795,9 @@ def _draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
 
 
+LOOK_EVERY = {"cuda": 16}  # tokens; a look at what has been written makes the CPU wait for the GPU
+
+
 @torch.no_grad()
 def sample(
     policy: Policy,
@@ -842,12 +845,13 @@ def sample(
     decoder = _decoder_for(policy, model, cache, rows, prompt_mask.shape[1] + max_new_tokens)
     samples = torch.arange(rows, device=device)  # that are being written
     prompt_of = samples // group_size
-    if device.type == "cuda":  # to look at what was written makes the CPU wait for the GPU
-        look_every, row_of, logits = 16, samples, logits[prompt_of]
+    look_every = LOOK_EVERY.get(device.type, 1)
+    if look_every == 1:  # samples that have written the same so far share a row of the batch
+        row_of = prompt_of
+        decoder.start(cache, prompt_mask, torch.arange(len(problems), device=device))
+    else:
+        row_of, logits = samples, logits[prompt_of]
         decoder.start(cache, prompt_mask, prompt_of)
-    else:  # samples that have written the same so far share a row of the batch
-        look_every, row_of = 1, prompt_of
-        decoder.start(cache, prompt_mask, torch.arange(len(problems)))
     ended = torch.zeros_like(samples, dtype=torch.bool)
     for position in range(max_new_tokens):
         distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [rows, V]

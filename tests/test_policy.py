@@ -356,9 +356,12 @@ def test_logprobs_of_other_attentions(tokenizer, kind):
     check_logprobs_of_the_sampler(policy)
 
 
-def test_rounding_up_rows_and_tokens_as_cuda_graphs_need_changes_no_sample(policy, monkeypatch):
+@pytest.mark.parametrize("look_every", [1, 4])
+def test_what_cuda_graphs_need_changes_no_sample(policy, monkeypatch, look_every):
+    """Rows and tokens that are rounded up, and rare looks at which samples have ended; all but the graphs themselves."""
     problems = problems_of(PROMPTS)
-    exact = sample(policy, problems, 5, max_new_tokens=20, seed=2)
+    policy.eos_ids = tuple(range(1, 512, 12))
+    exact = sample(policy, problems, 9, max_new_tokens=30, seed=2)
     sizes = []
 
     class Rounding(minirl._Decoder):
@@ -373,10 +376,16 @@ def test_rounding_up_rows_and_tokens_as_cuda_graphs_need_changes_no_sample(polic
             return self._run(rows)
 
     monkeypatch.setattr(minirl, "_Decoder", Rounding)
-    rounded = sample(policy, problems, 5, max_new_tokens=20, seed=2)
+    monkeypatch.setitem(minirl.LOOK_EVERY, "cpu", look_every)
+    policy.decoder = None
+    rounded = sample(policy, problems, 9, max_new_tokens=30, seed=2)
     assert rounded.completions == exact.completions
+    assert torch.equal(rounded.completion_ids, exact.completion_ids)
     assert torch.allclose(rounded.logprobs, exact.logprobs, atol=1e-4)
-    assert {rows for rows, _ in sizes} <= {1, 2, 3, 4, 6, 8, 12, 15} and len({length for _, length in sizes}) == 1
+    assert torch.allclose(rounded.entropy, exact.entropy, atol=1e-4)
+    rows = [rows for rows, _ in sizes]
+    assert set(rows) <= {1, 2, 3, 4, 6, 8, 12, 16, 24, 27} and len(set(rows)) > 2  # the batch shrinks
+    assert len({length for _, length in sizes}) == 1 and (look_every == 1 or rows[:3] == [27] * 3)
 
 
 def test_bfloat16_arithmetic_over_float32_weights(policy, tmp_path):
