@@ -358,7 +358,7 @@ def test_logprobs_of_other_attentions(tokenizer, kind):
 
 @pytest.mark.parametrize("look_every", [1, 4])
 def test_what_cuda_graphs_need_changes_no_sample(policy, monkeypatch, look_every):
-    """Rows and tokens that are rounded up, and rare looks at which samples have ended; all but the graphs themselves."""
+    """Rows and tokens that are rounded up, and rare looks at which samples have ended: all but the graphs."""
     problems = problems_of(PROMPTS)
     policy.eos_ids = tuple(range(1, 512, 12))
     exact = sample(policy, problems, 9, max_new_tokens=30, seed=2)

@@ -46,8 +46,9 @@ def test_two_processes_train_as_one(toy, runs, name):
 
 
 def test_a_process_that_fails_ends_all_with_its_error(runs):
-    _, errors, code = runs
-    assert code != 0 and "TypeError: 'NoneType' object is not callable" in errors, errors[-5000:]
+    folder, errors, code = runs
+    assert code != 0 and "minirl, process 1: lr must not be negative, got -1.0" in errors, errors[-5000:]
+    assert not (folder / "failing" / "config.json").exists()
 
 
 def test_processes_sample_different_problems_with_different_seeds(runs):
