@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,21 @@ def cache_of_our_own(tmp_path_factory):
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torchrun(request, cache_of_our_own, tmp_path_factory):
+    """The folder and the process of two_processes.py. It takes half a minute, and the attacks, which come first, spend
+    theirs waiting: so it starts with them."""
+    if not any(item.path.name == "test_processes.py" for item in request.session.items):
+        yield None
+        return
+    folder, script = tmp_path_factory.mktemp("runs"), Path(__file__).parent / "two_processes.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, folder]
+    environment = os.environ | {"PYTHONPATH": str(script.parents[1])}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    yield folder, process
+    process.kill()
 
 
 @pytest.fixture(scope="session")

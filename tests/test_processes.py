@@ -1,15 +1,9 @@
 """Two processes, started by torchrun, do what one does."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
-import minirl
 from minirl import Config, UsageError, load_policy, read_jsonl, train
 
 SETTINGS = {"problems_per_step": 5, "group_size": 4, "eval_size": 3, "eval_samples": 4, "eval_every": 0, "workers": 1}
@@ -18,15 +12,11 @@ SETTINGS |= {"kl": 0.1, "updates_per_batch": 2}
 
 
 @pytest.fixture(scope="module")
-def runs(toy, tmp_path_factory):
+def runs(toy, torchrun):
     """The folder of all runs, what torchrun said, and its exit code."""
-    folder = tmp_path_factory.mktemp("runs")
+    folder, process = torchrun
     train(Config(out=str(folder / "one"), **SETTINGS))
-    script = Path(__file__).parent / "two_processes.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, folder]
-    environment = os.environ | {"PYTHONPATH": str(Path(minirl.__file__).parent)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
-    return folder, done.stderr, done.returncode
+    return folder, process.communicate(timeout=300)[0], process.returncode
 
 
 @pytest.mark.parametrize("name", ["two", "shard"])
