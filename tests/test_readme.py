@@ -33,7 +33,11 @@ def test_commands_and_flags_of_the_readme_exist():
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
     commands = re.findall(r"^minirl (\w+)", blocks, re.MULTILINE)
     assert commands and set(commands) <= set(COMMANDS)
-    flags = set(re.findall(r"--([a-z][a-z-]+)", README)) - {"nproc-per-node"}  # torchrun's
+    flags = set(re.findall(r"--([a-z][a-z-]+)", README)) - {
+        "nproc-per-node",
+        "rounds",
+        "steps",
+    }  # torchrun's, a benchmark's
     aliases = {alias for f in Config.__dataclass_fields__.values() for alias in f.metadata["aliases"]}
     known = {name.replace("_", "-") for name in Config.__dataclass_fields__} | {alias[2:] for alias in aliases}
     assert flags - known - {"help"} == set()
