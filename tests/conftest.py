@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,9 @@ import pytest
 import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HASTY = 60  # warm-start steps of the toy's base model in tests
 
