@@ -36,24 +36,37 @@ sampling that replaces dead groups (train, before update), chat templates (Probl
 from __future__ import annotations
 
 import argparse
+import ast
+import base64
+import builtins
 import collections
 import contextlib
 import copy
+import errno
 import functools
+import gzip
 import hashlib
+import http.client
+import importlib.util
 import inspect
+import io
 import itertools
 import json
 import math
 import os
+import pickle
 import random
 import re
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +81,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from tqdm import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
 
-from sandbox import Call, Check, Program, Sandbox, SandboxError, StdIO, Verdict, read_test
+from sandbox import Call, Check, Opaque, Program, Sandbox, SandboxError, StdIO, Verdict, read_test, split_test_function
 
 
 class UsageError(ValueError):
@@ -83,8 +96,7 @@ class UsageError(ValueError):
 class Problem:
     """A programming problem: what the policy reads, and the tests that its program must pass.
 
-    prompt       the text the policy continues; where it already opens the function `entry_point`
-                 (as "def f(xs):" does), the program under test is prompt + completion, else the completion alone
+    prompt       a task in words, or Python code that ends in the opened function `entry_point` ("def f(xs):")
     tests        sandbox.Call, sandbox.Check or sandbox.StdIO, at least one
     entry_point  name of the function that Call and Check tests call
     solution     a reference completion, if one is known
@@ -102,59 +114,376 @@ class Problem:
         if self.entry_point is None and any(isinstance(test, Call) for test in self.tests):
             raise UsageError(f"problem {self.task_id} has a test that calls a function, but no entry_point names it")
 
+    @functools.cached_property
+    def before_function(self) -> str | None:
+        """The imports and helpers of a prompt that opens the function; None where the prompt is a task in words."""
+        opening = self.entry_point and _definition(self.entry_point).search(self.prompt)
+        if not opening or re.search(r"\n[^\s)]", self.prompt[opening.start() :]):
+            return None
+        return self.prompt[: opening.start()]
+
     def program(self, completion: str) -> Program:
         """The program that a completion stands for."""
-        opened = self.entry_point and re.search(rf"^\s*def {re.escape(self.entry_point)}\b", self.prompt, re.MULTILINE)
-        return Program(self.prompt + completion if opened else completion, self.tests, self.entry_point)
+        return Program(extract_code(self, completion), self.tests, self.entry_point)
 
 
-def load_problems(path: str | os.PathLike) -> list[Problem]:
-    """Read problems from a JSONL file, one object a line.
+def _definition(name: str, indent: str = "") -> re.Pattern:
+    return re.compile(rf"^{indent}(?:async +)?def +{re.escape(name)}\b", re.MULTILINE)
 
-        {"task_id": "add", "prompt": "def add(a, b):\\n", "entry_point": "add",
-         "tests": [{"args": [1, 2], "expected": 3}, {"assert": "add(0, 0) == 0"}, {"stdin": "", "stdout": ""}],
-         "solution": "    return a + b\\n"}
+
+_FENCE = re.compile(r"```([^\n`]*)\n(.*?)(```|\Z)", re.DOTALL)
+_STATEMENT = r"@|(?:async +)?def |class |import |from \S+ import |"
+_FIRST_LINE = re.compile(  # of a program, in the middle of prose
+    rf"^(?:{_STATEMENT}#!|\w[\w, ]* ?=[^=]|print\(|(?:for|while|if|with) .*:$|try:)", re.MULTILINE
+)
+_LATER_LINE = re.compile(rf"{_STATEMENT}[\s#)\]}}]|\w+(?:: ?[\w\[\], .|]+)? ?=[^=]|\Z")
+
+
+def extract_code(problem: Problem, completion: str) -> str:
+    """The program in an answer, taken out by its lines alone, for it may be anything. The answer may be
+
+      * what follows the prompt, where that opens the function
+      * a fenced block; of several, the last one that defines the function (else the longest). It may be unclosed
+      * a program or a function with prose around it
+
+    Imports and helpers are kept, those of the prompt too. What follows the function and is neither a definition, an
+    import nor a constant is cut: prose, examples, calls. A method of a class Solution is made a function.
+    """
+    name, before = problem.entry_point, problem.before_function
+    answer = completion.rpartition("</think>")[2]
+    blocks = [(tag.strip().lower(), textwrap.dedent(code)) for tag, code, _ in _FENCE.findall(answer)]
+    blocks = [block for block in blocks if block[0].startswith("py")] or [b for b in blocks if not b[0]] or blocks
+    defines = _definition(name, "[ \t]*") if name else None
+    answers = [code for _, code in blocks if defines and defines.search(code)]
+    if before is not None and not answers:
+        first_line = next((line for line in answer.split("\n") if line.strip()), " ")
+        if first_line[0].isspace() or not problem.prompt.endswith("\n"):
+            return problem.prompt + answer[: _end_of_function(answer, 0)]
+    if blocks:
+        code = answers[-1] if answers else max((code for _, code in blocks), key=len)
+    else:
+        first = _FIRST_LINE.search(answer)
+        code = answer[first.start() :] if first else answer
+    found = list(defines.finditer(code)) if defines else []
+    if not found:
+        body = textwrap.indent(code, "    ") if blocks else code
+        return code if before is None else problem.prompt + body
+    code = code[: _end_of_function(code, found[-1].end())]
+    if re.search(r"^class Solution\b", code, re.MULTILINE) and not _definition(name).search(code):
+        code += f"\n\n{name} = Solution().{name}\n"
+    return (before or "") + code
+
+
+def _end_of_function(code: str, start: int, whole_lines: bool = False) -> int:
+    """Where the first line after `start` begins that cannot belong to a function or its helpers; the end if none does.
+    With whole_lines, a line that is still being written does not count."""
+    for line in re.compile(r"^.*(\n|\Z)", re.MULTILINE).finditer(code, code.find("\n", start) + 1 or len(code)):
+        if not _LATER_LINE.match(line[0]) and (line[1] or not whole_lines):
+            if not any(code.count(quotes, 0, line.start()) % 2 for quotes in ('"""', "'''")):  # in a long text
+                return line.start()
+    return len(code)
+
+
+def has_answer(problem: Problem, completion: str, in_chat: bool) -> bool:
+    """Has a completion said all that counts? In a chat, when the fence around the answer is closed; else when the
+    function is followed by a line that does not belong to it."""
+    name, opened = problem.entry_point, problem.before_function is not None
+    defines = _definition(name, "[ \t]*") if name else None
+    if in_chat:
+        blocks = _FENCE.findall(completion.rpartition("</think>")[2])
+        return any(end and (defines.search(code) if defines else tag.startswith("py")) for tag, code, end in blocks)
+    start = 0 if opened else (match := defines.search(completion)) and match.end() if defines else None
+    return start is not None and _end_of_function(completion, start, whole_lines=True) < len(completion)
+
+
+def load_problems(source: str | os.PathLike) -> list[Problem]:
+    """Read problems from a file or a URL (downloaded once). "FILE#601-974" keeps the tasks with these numbers.
+
+    One JSON object a line, or one JSON list, may be compressed (.gz). The fields of an object tell its format:
+      minirl         {"task_id": "add", "prompt": "def add(a, b):\\n", "entry_point": "add",
+                      "tests": [{"args": [1, 2], "expected": 3}, {"assert": "add(0, 0) == 0"}], or {"stdin", "stdout"}
+                      "solution": "    return a + b\\n"}
+      MBPP           test_list, code, text or prompt, test_setup_code or test_imports
+      HumanEval      test, prompt, entry_point, canonical_solution
+      EvalPlus       base_input and plus_input: what is expected is what the solution returns in the sandbox; or
+                     a test or test_list with lists of `inputs` and `results`
+      APPS, TACO     input_output (with fn_name or without), question, solutions, starter_code
+      LiveCodeBench  public_test_cases, private_test_cases, question_content, starter_code, metadata
+    Problems without a test are left out, which is said on stderr.
 
     Raises UsageError naming the file, the line and the field for anything that is missing or malformed.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the problem file {path}: {error}") from None
-    problems, seen = [], {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    problems, without_test = read_problems(source)
+    if without_test:
+        print(f"minirl: {len(without_test)} problems of {source} have no test and are left out", file=sys.stderr)
+    if not problems:
+        raise UsageError(f"the problem file {source} holds no problem")
+    return problems
+
+
+def read_problems(source: str | os.PathLike) -> tuple[list[Problem], list[str]]:
+    """The problems of a file, and the task ids of those without a test; see load_problems."""
+    path, _, numbers = (str(source), "", "") if Path(source).exists() else str(source).partition("#")
+    if numbers and not re.fullmatch(r"\d+-\d+", numbers):
+        raise UsageError(f"after the # of {source} come the numbers of the first and last task, such as #601-974")
+    first, last = map(int, numbers.split("-")) if numbers else (0, 0)
+    problems, without_test, seen = [], [], {}
+    for number, row in read_rows(path):
         where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where}: not a JSON object ({error})") from None
         if not isinstance(row, dict):
             raise UsageError(f"{where}: expected a JSON object, got {type(row).__name__}")
-        for name, kinds, wanted in (
-            ("task_id", (str, int), "a string"),
-            ("prompt", str, "a string"),
-            ("tests", list, "a list of tests"),
-            ("entry_point", (str, type(None)), "a string"),
-            ("solution", (str, type(None)), "a string"),
-        ):
-            if name not in row and name in ("task_id", "prompt", "tests"):
-                raise UsageError(f"{where}: field '{name}' is missing")
-            if not isinstance(row.get(name), kinds) and name in row:
-                raise UsageError(f"{where}: field '{name}' must be {wanted}, got {type(row[name]).__name__}")
-        task_id = str(row["task_id"])
+        reader = next((reader for field_name, reader in FORMATS.items() if field_name in row), _read_minirl)
+        try:
+            task_id, *parts = reader(row, number)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
+            reason = error if isinstance(error, UsageError) else f"not as {reader.__name__[6:]} has it ({error!r:.200})"
+            raise UsageError(f"{where}: {reason}") from None
         if task_id in seen:
             raise UsageError(f"{where}: field 'task_id': {task_id!r} was used before, on line {seen[task_id]}")
         seen[task_id] = number
+        digits = re.findall(r"\d+", task_id)
+        if numbers and not digits:
+            raise UsageError(f"{where}: the task {task_id!r} has no number, so #{numbers} cannot choose it")
+        if numbers and not first <= int(digits[-1]) <= last:
+            continue
+        if not parts[1]:
+            without_test.append(task_id)
+            continue
         try:
-            tests = [read_test(test) for test in row["tests"]]
-            problems.append(Problem(task_id, row["prompt"], tests, row.get("entry_point"), row.get("solution")))
-        except ValueError as error:
+            problems.append(Problem(task_id, *parts))
+        except UsageError as error:
             raise UsageError(f"{where}: field 'tests': {error}") from None
-    if not problems:
-        raise UsageError(f"the problem file {path} holds no problem")
-    return problems
+    return _with_expected_values(problems), without_test
+
+
+def read_rows(path: str) -> Iterator[tuple[int, Any]]:
+    """The JSON values of a file or URL, with their line numbers (or places in a list)."""
+    file = download(path) if re.match(r"https?://", path) else Path(path)
+    digits = sys.get_int_max_str_digits()
+    try:
+        sys.set_int_max_str_digits(0)  # APPS has integers of more digits than Python's default allows
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
+            if lines.read(1) == "[":
+                lines.seek(0)
+                yield from enumerate(json.load(lines), 1)
+                return
+            lines.seek(0)
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        yield number, json.loads(line)
+                    except (ValueError, RecursionError) as error:
+                        raise UsageError(f"{path}, line {number}: not a JSON object ({error})") from None
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, json.JSONDecodeError) as error:
+        hint = "; save it as JSON lines first" if ".parquet" in path else ""
+        hint += f"; delete {file} to download it again" if file != Path(path) else ""
+        raise UsageError(f"cannot read the problem file {path}: {error}{hint}") from None
+    finally:
+        sys.set_int_max_str_digits(digits)
+
+
+def download(url: str) -> Path:
+    """The file of a URL, from the cache or downloaded; a download that was interrupted goes on where it was."""
+    name = re.sub(r"[^\w.-]+", "-", url.rpartition("/")[2].partition("?")[0]) or "problems"
+    file = cache_folder() / "problems" / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    part = file.with_name(f"{file.name}.part")
+    if file.exists():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as out:
+            have = out.tell()
+            request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                if have and reply.status != 206:  # this server starts again
+                    have = out.truncate(0)
+                size = have + int(reply.headers["Content-Length"]) if reply.headers["Content-Length"] else None
+                with tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=f"downloading {name}") as bar:
+                    while block := reply.read(1 << 16):
+                        out.write(block)
+                        bar.update(len(block))
+            if size not in (None, out.tell()):
+                raise OSError(
+                    f"the connection ended after {out.tell()} of {size} bytes; the next try goes on from there"
+                )
+        part.rename(file)
+    except (OSError, http.client.HTTPException, ValueError) as error:  # no network, no such page, no space, ...
+        if isinstance(error, urllib.error.HTTPError) and error.code == 416:
+            part.unlink()  # it has another size by now
+        raise UsageError(f"cannot download {url}: {error}") from None
+    return file
+
+
+def _field(row: dict[str, Any], name: str, kinds: Any = str, default: Any = ...) -> Any:
+    if name not in row and default is ...:
+        raise UsageError(f"field '{name}' is missing")
+    value = row.get(name, default)
+    if not isinstance(value, kinds) and value is not default:
+        wanted = {str: "a string", list: "a list"}.get(kinds[0] if isinstance(kinds, tuple) else kinds, "another type")
+        raise UsageError(f"field '{name}' must be {wanted}, got {type(value).__name__}")
+    return value
+
+
+# Readers of the formats: a row -> task id, prompt, tests, entry point, solution
+
+
+def _read_minirl(row: dict[str, Any], number: int) -> tuple:
+    task_id, prompt = str(_field(row, "task_id", (str, int))), _field(row, "prompt")
+    optional = [_field(row, name, (str, type(None)), None) for name in ("entry_point", "solution")]
+    try:
+        tests = [read_test(test) for test in _field(row, "tests", list)]
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"field 'tests': {error}") from None
+    return task_id, prompt, tests, *optional
+
+
+def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
+    code = _field(row, "code", str, "").replace("\r\n", "\n")
+    setup = row.get("test_setup_code") or "\n".join(row.get("test_imports") or [])
+    asserts = [text.replace("\r\n", "\n") for text in _field(row, "test_list", list)]
+    called = [name for text in asserts[:1] for name in re.findall(r"(?<![.\w])(\w+)\s*\(", text)]
+    defined = re.findall(r"^def\s+(\w+)", code, re.MULTILINE) or set(called) - {*dir(builtins), "assert", "not"}
+    entry_point = next((name for name in called if name in defined), None)
+    text = row.get("text") or _field(row, "prompt")
+    prompt = "\n".join([text.strip(), "Your code must pass this test:", *asserts[:1]])
+    tests = _listed_calls(row.get("test", "")) if entry_point else []
+    tests = tests or [read_test({"assert": f"{setup}\n{text}"}) for text in asserts]
+    return str(row.get("task_id", number)), prompt, tests, entry_point, code or None
+
+
+def _read_humaneval(row: dict[str, Any], number: int) -> tuple:
+    entry_point, test = _field(row, "entry_point"), _field(row, "test")
+    tests = _listed_calls(test) or split_test_function(test, entry_point)
+    return (
+        str(_field(row, "task_id", (str, int))),
+        _field(row, "prompt"),
+        tests,
+        entry_point,
+        row.get("canonical_solution"),
+    )
+
+
+def _listed_calls(test: str) -> list[Call]:
+    """The tests of code that walks over two lists, `inputs` and `results`, as EvalPlus writes them."""
+    lists = {}
+    if "inputs" in test and "results" in test:
+        for node in ast.walk(ast.parse(test)):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("inputs", "results"):
+                with contextlib.suppress(ValueError):  # not literal
+                    lists[node.targets[0].id] = ast.literal_eval(node.value)
+    return (
+        [Call(tuple(args), expected) for args, expected in zip(*lists.values(), strict=True)] if len(lists) == 2 else []
+    )
+
+
+UNKNOWN = object()  # an expected value that the reference solution is yet to give
+
+
+def _read_evalplus(row: dict[str, Any], number: int) -> tuple:
+    inputs = [*_field(row, "base_input", list), *(row.get("plus_input") or [])]
+    tests = [Call(tuple(args), UNKNOWN) for args in inputs]
+    return (
+        _field(row, "task_id"),
+        _field(row, "prompt"),
+        tests,
+        _field(row, "entry_point"),
+        _field(row, "canonical_solution"),
+    )
+
+
+def _with_expected_values(problems: list[Problem]) -> list[Problem]:
+    """Fill in the values that reference solutions return; tests that they do not survive are left out."""
+    unknown = [i for i, problem in enumerate(problems) if getattr(problem.tests[0], "expected", None) is UNKNOWN]
+    if not unknown:
+        return problems
+    returned: dict[tuple[int, int], list[Any]] = {(i, t): [] for i in unknown for t in range(len(problems[i].tests))}
+    with Sandbox(cpu_seconds=10.0, max_timeouts=1) as sandbox:
+        futures = []
+        for i in unknown:
+            tests = [Call(test.args, returned[i, t].append) for t, test in enumerate(problems[i].tests)]
+            program = problems[i].program(problems[i].solution)
+            futures.append(sandbox.submit(Program(program.source, tests, program.entry_point)))
+        for future in tqdm(futures, desc="asking the reference solutions what is expected", unit="problem"):
+            future.result()
+    for i in unknown:
+        answers = [(test.args, returned[i, t]) for t, test in enumerate(problems[i].tests)]
+        tests = [Call(args, values[0]) for args, values in answers if values and not isinstance(values[0], Opaque)]
+        problems[i] = replace(problems[i], tests=tests) if tests else None
+    return [problem for problem in problems if problem]
+
+
+def _read_apps(row: dict[str, Any], number: int) -> tuple:
+    def plain(value: Any) -> Any:
+        return json.loads(value or "{}") if isinstance(value, str) else value
+
+    spec, solutions = plain(row["input_output"]) or {}, plain(row.get("solutions")) or [None]
+    pairs = list(zip(spec.get("inputs") or [], spec.get("outputs") or [], strict=True))
+    entry_point = spec.get("fn_name")
+    if entry_point:
+        wrapped = all(isinstance(output, list) and len(output) == 1 for _, output in pairs)  # [3] stands for 3
+        tests = [Call(tuple(args), output[0] if wrapped else output) for args, output in pairs]
+    else:
+        texts = [
+            ["\n".join(map(str, part)) if isinstance(part, list) else str(part) for part in pair] for pair in pairs
+        ]
+        tests = [StdIO(*pair) for pair in texts]
+    prompt = "\n\n".join(filter(None, [_field(row, "question").strip(), (row.get("starter_code") or "").strip()]))
+    task_id = next((str(row[name]) for name in ("problem_id", "task_id", "id") if name in row), str(number))
+    return task_id, prompt, tests, entry_point, solutions[0]
+
+
+def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
+    def plain(value: Any) -> Any:
+        try:
+            return json.loads(value or "[]") if isinstance(value, str) else value
+        except ValueError:  # private tests are packed: base64 of zlib of a pickled text
+            return json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(value)))).load())
+
+    entry_point, tests = plain(row.get("metadata") or "{}").get("func_name"), []
+    for test in [*plain(row["public_test_cases"]), *plain(row.get("private_test_cases"))]:
+        if test.get("testtype") == "functional":
+            tests.append(Call(tuple(map(json.loads, test["input"].strip().split("\n"))), json.loads(test["output"])))
+        else:
+            tests.append(StdIO(test["input"], test["output"]))
+    prompt, starter = _field(row, "question_content").strip(), (row.get("starter_code") or "").strip()
+    prompt += f"\n\nYour program must start so:\n```python\n{starter}\n```" if starter else ""
+    return str(_field(row, "question_id", (str, int))), prompt, tests, entry_point, None
+
+
+class _TextUnpickler(pickle.Unpickler):
+    """Unpickles plain data; a pickle that asks for anything else could run code here."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise ValueError(f"the packed tests ask for {module}.{name}, which is not plain data")
+
+
+FORMATS = {
+    "tests": _read_minirl,
+    "base_input": _read_evalplus,
+    "test_list": _read_mbpp,
+    "test": _read_humaneval,
+    "input_output": _read_apps,
+    "public_test_cases": _read_livecodebench,
+}
+
+
+def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, str]:
+    """Run every reference solution. Returns, for each that does not pass all tests of its problem, the reason."""
+    futures = {p.task_id: sandbox.submit(p.program(p.solution)) for p in problems if p.solution is not None}
+    reasons = {}
+    for task_id, future in tqdm(futures.items(), desc="running the reference solutions", unit="problem"):
+        result = future.result()
+        failed = [i for i, verdict in enumerate(result.verdicts) if verdict != Verdict.passed]
+        if failed:
+            counts = collections.Counter(map(str, result.verdicts))
+            mix = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+            detail = result.details[failed[0]]
+            reasons[task_id] = f"{mix}; test {failed[0] + 1}: {result.verdicts[failed[0]]}" + (
+                f" ({detail:.150})" * bool(detail)
+            )
+    return reasons
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -343,6 +672,9 @@ class Policy:
     sampler    the copy of the model that samples, in that precision; in float32 the model itself does
     decoder    its buffers and CUDA graphs, kept from one batch to the next
 
+    prompt_style    chat: the task in the model's chat template, with a short instruction; completion: code to go on
+                    with; verbatim: Problem.prompt, and nothing but an end token ends a completion
+
     shares_prompts  the update runs a prompt once for its group, which attends to the prompt's keys and values
     splits_head     logits are the head of hidden states and nothing else, so they can be made a chunk at a time
     """
@@ -355,6 +687,7 @@ class Policy:
     precision: torch.dtype = torch.float32
     sampler: Any = None
     decoder: Any = None
+    prompt_style: str = "verbatim"
     shares_prompts: bool = True
     splits_head: bool = True
 
@@ -371,6 +704,30 @@ class Policy:
         from transformers.modeling_layers import GradientCheckpointingLayer
 
         return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+    def prompt_ids(self, problem: Problem) -> list[int]:
+        """The tokens that the model reads before it writes."""
+        if self.prompt_style == "chat":
+            kind = "code" if problem.before_function is not None else "function" if problem.entry_point else "program"
+            task = INSTRUCTIONS[kind].format(prompt=problem.prompt.strip(), entry_point=problem.entry_point)
+            messages = [{"role": "user", "content": task}]
+            settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+            return _encode(self, self.tokenizer.apply_chat_template(messages, **settings))
+        text = problem.prompt
+        if self.prompt_style == "completion" and problem.before_function is None and not text.endswith("\n"):
+            text = f'"""\n{text}\n"""\n'  # a task in words
+        ids = self.tokenizer(text)["input_ids"]  # may open with a token that begins every text
+        return ids[:-1] if ids[-1:] == [self.tokenizer.eos_token_id] and len(ids) > 1 else ids  # ... but not end it
+
+    @functools.cached_property
+    def may_end_answer(self) -> torch.Tensor:
+        """Which tokens hold what can end an answer, a backtick in a chat, else a newline: [V] bool."""
+        found = torch.zeros(self.model.config.get_text_config().vocab_size, dtype=torch.bool)
+        marks = {"chat": ("`",), "completion": ("\n", "Ċ", "<0x0A>"), "verbatim": ()}[self.prompt_style]
+        for token, i in self.tokenizer.get_vocab().items():
+            if i < len(found):
+                found[i] = any(mark in token for mark in marks)
+        return found.to(self.device)
 
     def recompute_activations(self) -> None:
         """Gradient checkpointing: keep the inputs of the layers only, and run each again in the backward pass."""
@@ -401,47 +758,103 @@ class Policy:
                 copied.copy_(whole(parameter))
 
 
+# What a chat model is asked, for a prompt that is code, one that wants a function, and one that wants a program.
+INSTRUCTIONS = {
+    "code": "Complete this Python function. Answer with the whole function in one ```python block.\n\n"
+    "```python\n{prompt}\n```",
+    "function": "{prompt}\n\nAnswer with the Python function `{entry_point}` in one ```python block.",
+    "program": "{prompt}\n\nRead standard input and write to standard output. "
+    "Answer with the whole Python program in one ```python block.",
+}
+
+
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor of which this process may hold a shard."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def load_policy(name: str, toy_noise: float = 0.47, device: str = "cpu", precision: str = "auto") -> Policy:
-    """Load a policy: "toy", a directory written by save_pretrained, a run folder, or a model id of a hub.
+def load_policy(
+    name: str, toy_noise: float = 0.47, device: str = "cpu", precision: str = "auto", prompt_style: str = "auto"
+) -> Policy:
+    """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained, a run folder,
+    or a .gguf file.
 
-    toy_noise   how careless the toy's base model learnt to be; a higher noise is a weaker base
-    precision   float32, bfloat16, or auto: bfloat16 on a GPU that has it
+    toy_noise     how careless the toy's base model learnt to be; a higher noise is a weaker base
+    precision     float32, bfloat16, or auto: bfloat16 on a GPU that has it
+    prompt_style  chat, completion, verbatim (see Policy), or auto: chat for a tokenizer with a chat template
     Raises UsageError where there is no such model, or no such device.
     """
     device = _device(device)
-    if name == "toy":
-        model, tokenizer = _toy_base(toy_noise)
-    else:
-        from huggingface_hub import model_info
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        folder, from_hub = find_checkpoint(Path(name)) or name, ""
-        if not Path(name).exists():
-            try:
-                model_info(name, timeout=10.0)  # asks once; loading would try for a minute
-            except Exception as error:
-                from_hub = f"there is no such folder, and no answer from the hub ({_first_line(error)})"
-        try:
-            local = {"local_files_only": bool(from_hub)}  # it may have been downloaded before
-            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **local)
-        except Exception as error:  # transformers raises many kinds
-            raise UsageError(f"cannot load the model {name!r}: {from_hub or _first_line(error)}") from None
+    model, tokenizer = _toy_base(toy_noise) if name == "toy" else _pretrained(name)
     if precision == "auto":
         precision = "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
-    return make_policy(model.to(device), tokenizer, getattr(torch, precision))
+    policy = make_policy(model.to(device), tokenizer, getattr(torch, precision))
+    if prompt_style == "chat" and not tokenizer.chat_template:
+        raise UsageError(f"the model {name!r} has no chat template; choose --prompt-style completion")
+    policy.prompt_style = prompt_style
+    if prompt_style == "auto":
+        policy.prompt_style = "chat" if tokenizer.chat_template else "completion"
+    return policy
+
+
+def _pretrained(name: str) -> tuple[Any, Any]:
+    """Model and tokenizer of a directory, a run folder, a .gguf file or a model id, with weights in float32."""
+    from huggingface_hub import model_info
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = Path(name)
+    folder, settings, no_hub = find_checkpoint(path) or path, {}, None
+    if path.suffix == ".gguf" and path.is_file():
+        folder, settings = path.parent, {"gguf_file": path.name}
+        missing = [package for package in ("gguf", "accelerate") if not importlib.util.find_spec(package)]
+        if missing:
+            raise UsageError(f"reading {name} takes packages that are missing: pip install {' '.join(missing)}")
+    elif not path.exists():
+        folder = name
+        try:
+            model_info(name, timeout=10.0)  # asks once; loading would try for a minute
+        except Exception as error:  # the model may have been downloaded before
+            settings, no_hub = {"local_files_only": True}, error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **settings)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **settings)
+    except Exception as error:  # transformers raises many kinds
+        raise UsageError(
+            f"cannot load the model {name!r}: {_why_not_loaded(name, no_hub or error, bool(no_hub))}"
+        ) from None
+    if "gguf_file" in settings:  # a model that was never quantized, so that it can be saved
+        quantized, config = model, model.config
+        config.__dict__.pop("quantization_config", None)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model.load_state_dict(quantized.state_dict())
+    return model, tokenizer
+
+
+def _why_not_loaded(name: str, error: BaseException, no_answer: bool) -> str:
+    """What went wrong, and the way out."""
+    from huggingface_hub import constants, errors
+
+    cause: BaseException | None = error
+    while cause:  # transformers wraps the errors of the hub
+        if isinstance(cause, errors.GatedRepoError):
+            return f"its authors ask you to accept their terms at {constants.ENDPOINT}/{name}; then run: hf auth login"
+        if isinstance(cause, errors.HFValidationError):
+            return "there is no such folder or file"
+        if isinstance(cause, errors.RepositoryNotFoundError):
+            return "there is no such folder, and no such model on the hub; if it is a private one, run: hf auth login"
+        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+            return f"no space is left; make room in {constants.HF_HOME}, or name another folder by HF_HOME"
+        cause = cause.__cause__ or cause.__context__
+    words = f"there is no such folder, and no answer from the hub ({_first_line(error)}); download it where there is a "
+    return f"{words}network, and give its folder" if no_answer else _first_line(error)
 
 
 def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float32) -> Policy:
     """Wrap a transformers model and tokenizer. Dropout is switched off for good: the policy that is trained must be
     the policy that sampled, or the importance ratio of on-policy samples is not 1."""
     eos_ids: set[int] = set()
-    for ids in (model.generation_config and model.generation_config.eos_token_id, tokenizer.eos_token_id):
+    of_generation = model.generation_config and model.generation_config.eos_token_id
+    for ids in (of_generation, model.config.get_text_config().eos_token_id, tokenizer.eos_token_id):
         eos_ids |= set(ids if isinstance(ids, list) else [ids]) - {None}
     if not eos_ids:
         raise UsageError("the tokenizer has no end-of-sequence token, so completions would not end; set its eos_token")
@@ -637,7 +1050,7 @@ def _encode(policy: Policy, text: str) -> list[int]:
 def _encode_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens: int) -> list[list[int]]:
     prompts = []
     for problem in problems:
-        ids = policy.tokenizer(problem.prompt)["input_ids"]
+        ids = policy.prompt_ids(problem)
         if not ids or len(ids) + max_new_tokens > policy.context:
             raise UsageError(
                 f"the prompt of {problem.task_id} has {len(ids)} tokens; with max_new_tokens {max_new_tokens} and the "
@@ -824,13 +1237,30 @@ def sample(
     generators = [torch.Generator().manual_seed(_seed(seed, place)) for place in places]
     uniforms = torch.cat([torch.rand(group_size, max_new_tokens, generator=generator) for generator in generators])
     uniforms = _to_device(uniforms, device)
-    prompt_ids, prompt_mask = _pad(policy, _encode_prompts(policy, problems, max_new_tokens), side="left")
+    prompts = _encode_prompts(policy, problems, max_new_tokens)
+    prompt_ids, prompt_mask = _pad(policy, prompts, side="left")
     rows, shape = len(problems) * group_size, (len(problems) * group_size, max_new_tokens)
     completion_ids = torch.full(shape, policy.pad_id, device=device)
     completion_mask = torch.zeros(shape, dtype=torch.bool, device=device)
     logprobs, entropy = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
     end_tokens = torch.tensor(policy.eos_ids, device=device)
     texts, results = [""] * rows, {}
+    begins = [prompt[-1:] for prompt in prompts]  # decoding starts before the completion: it may begin with a space
+    skipped = [len(policy.tokenizer.decode(ids)) for ids in begins]
+
+    def text_of(row: int, ids: list[int]) -> str:
+        p = row // group_size
+        ids = begins[p] + [token for token in ids if token not in policy.eos_ids]
+        return policy.tokenizer.decode(ids, clean_up_tokenization_spaces=False)[skipped[p] :]
+
+    def answer_length(row: int, since: int) -> int:
+        """The number of tokens after which a sample holds its answer, which it did not at `since`; 0: not yet."""
+        ids, problem = completion_ids[row][completion_mask[row]].tolist(), problems[row // group_size]
+        in_chat = policy.prompt_style == "chat"
+        if not has_answer(problem, text_of(row, ids), in_chat):
+            return 0
+        lengths = range(since + 1, len(ids))
+        return next((n for n in lengths if has_answer(problem, text_of(row, ids[:n]), in_chat)), len(ids))
 
     # Read every prompt once; its group shares the keys and values.
     cache = Cache(layer_class_to_replicate=DynamicLayer)
@@ -852,37 +1282,44 @@ def sample(
     else:
         row_of, logits = samples, logits[prompt_of]
         decoder.start(cache, prompt_mask, prompt_of)
-    ended = torch.zeros_like(samples, dtype=torch.bool)
+    ended = may_be_over = torch.zeros_like(samples, dtype=torch.bool)
     for position in range(max_new_tokens):
         distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [rows, V]
         if temperature == 0:
             tokens = distribution.argmax(-1)[row_of]
         else:
             tokens = _draw(distribution.exp()[row_of], uniforms[samples, position])
-        completion_ids[samples, position] = tokens.masked_fill(ended, policy.pad_id)
+        completion_ids[samples, position] = tokens
         completion_mask[samples, position] = ~ended
-        logprobs[samples, position] = distribution[row_of, tokens].masked_fill(ended, 0.0)
-        entropy[samples, position] = _entropy(distribution)[row_of].masked_fill(ended, 0.0)
+        logprobs[samples, position] = distribution[row_of, tokens]
+        entropy[samples, position] = _entropy(distribution)[row_of]
         ended = ended | torch.isin(tokens, end_tokens)
+        may_be_over = may_be_over | (policy.may_end_answer[tokens] & ~ended)
         is_last = position == max_new_tokens - 1
         if is_last or position % look_every == look_every - 1:
+            for i in may_be_over.nonzero().squeeze(-1).tolist():
+                if length := answer_length(int(samples[i]), since=position - position % look_every):
+                    completion_mask[samples[i], length:] = False
+                    ended[i] = True
             over = samples if is_last else samples[ended]
             ids_and_masks = zip(completion_ids[over].cpu(), completion_mask[over].cpu(), strict=True)
             for row, (ids, mask) in zip(over.tolist(), ids_and_masks, strict=True):
-                ids = [token for token in ids[mask].tolist() if token not in policy.eos_ids]
-                texts[row] = policy.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+                texts[row] = text_of(row, ids[mask].tolist())
                 p = row // group_size
                 if sandbox and (p, texts[row]) not in results:
                     results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row]))
             if len(over) == len(samples):
                 break
             samples, row_of, tokens = samples[~ended], row_of[~ended], tokens[~ended]
-            ended = torch.zeros_like(samples, dtype=torch.bool)
+            ended = may_be_over = torch.zeros_like(samples, dtype=torch.bool)
             row_of, tokens = decoder.branch(row_of, tokens)
             row_of, order = row_of.sort()
             samples = samples[order]
         logits = decoder.step(tokens)
 
+    completion_ids.masked_fill_(~completion_mask, policy.pad_id)
+    for values in (logprobs, entropy):
+        values.masked_fill_(~completion_mask, 0.0)
     length = int(completion_mask.sum(-1).max())
     grouped = (len(problems), group_size, length)
     return Rollout(
@@ -910,15 +1347,20 @@ def _decoder_for(policy: Policy, model: Any, cache: Cache, rows: int, tokens: in
 
 
 @contextlib.contextmanager
-def cores_for(sandbox: Sandbox | None):
-    """Leave half of the cores to a sandbox that grades while the model samples on the CPU."""
+def cores_for(policy: Policy, sandbox: Sandbox | None):
+    """Leave half of the cores to a sandbox that grades while a small model samples on the CPU. A larger one spends so
+    much more on a program than the sandbox does that it had better keep them. (Which cores, must not depend on the
+    clock: sums are rounded differently on one core and on two.)"""
     threads = torch.get_num_threads()
     try:
-        if sandbox:
+        if sandbox and sum(parameter.numel() for parameter in policy.model.parameters()) < SMALL_MODEL:
             torch.set_num_threads(max(1, threads // 2))
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+SMALL_MODEL = 20_000_000  # parameters
 
 
 def _entropy(logprobs: torch.Tensor) -> torch.Tensor:
@@ -1184,50 +1626,65 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
-def summarize_outcomes(groups: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float]:
-    """pass@1, pass@8 (where groups are that large) and the pass rate of graded groups, each with a 95 % interval.
+def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """pass@k and the pass rate of every problem, from saved rows (rollout_rows) with a group of outcomes each.
+    k is 1, 8, 64 and the size of the groups, as far as they go."""
+    groups = [[np.mean(passes) for passes in row["outcomes"]] for row in rows]
+    sizes = {len(group) for group in groups}
+    if len(sizes) != 1:
+        raise UsageError(f"the problems have groups of different sizes: {sorted(sizes)}")
+    size = sizes.pop()
+    columns = {
+        f"pass@{k}": np.array([pass_at_k(size, group.count(1.0), k) for group in groups])
+        for k in sorted({1, 8, 64, size})
+        if k <= size
+    }
+    return columns | {"pass_rate": np.array([np.mean(group) for group in groups])}
 
-    groups: one (outcomes [G, T], mask [G, T]) a problem. The interval is a bootstrap over problems (1000 resamples).
-    """
-    correct = [int(binary(outcomes, mask).sum()) for outcomes, mask in groups]
-    size = len(groups[0][0])
-    columns = {f"pass@{k}": [pass_at_k(size, c, k) for c in correct] for k in (1, 8) if k <= size}
-    columns["pass_rate"] = [float(pass_rate(outcomes, mask).mean()) for outcomes, mask in groups]
-    draws = np.random.default_rng(0).integers(len(groups), size=(1000, len(groups)))
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """The mean over problems, and its 95 % interval: a bootstrap over problems, 1000 resamples."""
+    draws = np.random.default_rng(0).integers(len(values), size=(1000, len(values)))
+    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """pass@1, pass@8, ... and pass_rate of saved rows, each with its interval: pass@1_low, pass@1_high."""
     summary = {}
-    for name, values in columns.items():
-        means = np.array(values)[draws].mean(axis=1)
-        summary[name] = float(np.mean(values))
-        summary[f"{name}_low"], summary[f"{name}_high"] = (float(q) for q in np.quantile(means, [0.025, 0.975]))
+    for name, values in columns_of(rows).items():
+        summary[name], summary[f"{name}_low"], summary[f"{name}_high"] = interval(values)
     return summary
+
+
+def verdict_mix(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What became of the samples, as shares: passed, or the verdict of the first test that was not passed."""
+    firsts = [next((v for v in verdicts if v != "passed"), "passed") for row in rows for verdicts in row["verdicts"]]
+    return {verdict: count / len(firsts) for verdict, count in collections.Counter(firsts).most_common()}
 
 
 def evaluate(
     policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, file: Path | None = None
-) -> dict[str, float]:
-    """Sample config.eval_samples completions of every problem at temperature 1 and grade them; see summarize_outcomes.
+) -> list[dict[str, Any]]:
+    """Sample config.eval_samples completions of every problem and grade them: rows for summarize().
 
     The samples and their outcomes go to `file`, one problem a line. config.batch_rows samples are drawn at a time.
     """
     at_once = max(1, config.batch_rows // config.eval_samples)
-    rows, groups = [], []
-    for start in range(0, len(problems), at_once):
+    rows = []
+    chunks = range(0, len(problems), at_once)
+    for start in tqdm(chunks, desc="evaluating", unit="batch", leave=False, disable=rank() > 0 or len(chunks) < 5):
         places = range(len(problems))[start : start + at_once][rank() :: world_size()]
-        chunk = [problems[place] for place in places]
-        graded = []
+        chunk, graded = [problems[place] for place in places], []
         if chunk:
-            settings = {"max_new_tokens": config.max_new_tokens, "seed": seed, "places": places, "sandbox": sandbox}
-            with cores_for(sandbox):
-                rollout = sample(policy, chunk, config.eval_samples, **settings)
-            outcomes, mask = grade(chunk, rollout, sandbox)
-            rows_here = rollout_rows(chunk, rollout, outcomes, mask)
-            graded = list(zip(rows_here, zip(outcomes, mask, strict=True), strict=True))
-        for row, group in gather(graded):
-            rows.append(row)
-            groups.append(group)
+            settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.eval_temperature, "seed": seed}
+            with cores_for(policy, sandbox):
+                rollout = sample(policy, chunk, config.eval_samples, places=places, sandbox=sandbox, **settings)
+            graded = rollout_rows(chunk, rollout, *grade(chunk, rollout, sandbox))
+        rows += gather(graded)
     if file and rank() == 0:
         write_jsonl(file, rows)
-    return summarize_outcomes(groups)
+    return rows
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1244,10 +1701,16 @@ def _setting(default: Any, help: str, *aliases: str) -> Any:
 class Config:
     """The settings of a run. Every field is a flag of the command line: group_size is --group-size."""
 
-    model: str = _setting("toy", "toy, a directory, a run folder or a model id of the Hugging Face hub")
+    model: str = _setting("toy", "toy, a model id of the Hugging Face hub, a directory, a run folder or a .gguf file")
     toy_noise: float = _setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.47 middling, 0.65 very weak")
-    problems: str = _setting("toy", "toy, or a JSONL file of problems")
-    held_out: str = _setting("", "JSONL file to evaluate on; empty: the toy's test split, or a tenth of the problems")
+    prompt_style: str = _setting("auto", "chat, completion or verbatim; auto: chat for a model with a chat template")
+    problems: str = _setting(
+        "toy", "toy, or a file or URL of problems; FILE#601-974 keeps the tasks with these numbers"
+    )
+    held_out: str = _setting("", "file or URL to evaluate on; empty: the toy's test split, or a tenth of the problems")
+    drop_broken: bool = _setting(False, "train without the problems whose own solution fails")
+    min_pass: float = _setting(0.0, "train on problems which the base model solves at least so often, from 0 to 1")
+    max_pass: float = _setting(1.0, "... and at most so often (pass@1 of --eval-samples samples)")
     families: list[str] = _setting(list(FAMILIES), "families of toy problems")
     levels: list[int] = _setting([1, 2, 3], "levels of toy problems: how many of the three slots ask for something")
     algorithm: str = _setting("grpo", "grpo, rloo, dr_grpo or reinforce")
@@ -1256,7 +1719,7 @@ class Config:
     problems_per_step: int = _setting(16, "problems (groups) a step")
     group_size: int = _setting(8, "samples a group")
     max_new_tokens: int = _setting(32, "longest completion, in tokens")
-    temperature: float = _setting(1.0, "sampling temperature while training; evaluation is at 1")
+    temperature: float = _setting(1.0, "sampling temperature while training")
     lr: float = _setting(5e-4, "learning rate of AdamW")
     warmup_steps: int = _setting(5, "steps over which the learning rate rises linearly to lr")
     weight_decay: float = _setting(0.0, "decoupled weight decay of AdamW")
@@ -1270,6 +1733,7 @@ class Config:
     eval_every: int = _setting(50, "steps between evaluations on held-out problems; 0: before and after only")
     eval_size: int = _setting(100, "held-out problems to evaluate on, at most")
     eval_samples: int = _setting(8, "samples of each held-out problem", "--samples")
+    eval_temperature: float = _setting(1.0, "sampling temperature of evaluations; 0: greedy")
     save_every: int = _setting(10, "steps between checkpoints")
     seed: int = _setting(0, "seed of everything random")
     device: str = _setting("auto", "auto, cpu, cuda, cuda:1, ...")
@@ -1288,6 +1752,7 @@ class Config:
             ("reward", REWARDS),
             ("normalisation", ("auto", "token", "sequence", "constant")),
             ("precision", ("auto", "float32", "bfloat16")),
+            ("prompt_style", ("auto", "chat", "completion", "verbatim")),
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(choices)}")
@@ -1297,7 +1762,7 @@ class Config:
         for names, valid, words in (
             (f"{at_least_1} eval_samples save_every", lambda value: value >= 1, "must be at least 1"),
             (
-                "steps warmup_steps weight_decay kl eval_every workers lr",
+                "steps warmup_steps weight_decay kl eval_every eval_temperature workers lr",
                 lambda value: value >= 0,
                 "must not be negative",
             ),
@@ -1307,6 +1772,8 @@ class Config:
             for name in names.split():
                 if not valid(getattr(self, name)):
                     raise UsageError(f"{name} {words}, got {getattr(self, name)}")
+        if not 0 <= self.min_pass <= self.max_pass <= 1:
+            raise UsageError(f"it must be 0 <= min_pass <= max_pass <= 1, got {self.min_pass} and {self.max_pass}")
         if self.group_size < 2 and self.algorithm != "reinforce":
             raise UsageError(
                 f"group_size must be at least 2 for {self.algorithm}, got {self.group_size}: "
@@ -1371,7 +1838,7 @@ def load_policy_together(name: str, config: Config) -> Policy:
     is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0
     if world_size() > 1 and not is_first:
         dist.barrier()
-    policy = load_policy(name, config.toy_noise, config.device, config.precision)
+    policy = load_policy(name, config.toy_noise, config.device, config.precision, config.prompt_style)
     if world_size() > 1:
         if is_first:
             dist.barrier()
@@ -1429,7 +1896,7 @@ def sample_step(
 ) -> Rollout:
     """The groups of one training step: in one of several processes, its share of them."""
     places = range(rank(), len(problems), world_size())
-    with cores_for(sandbox):
+    with cores_for(policy, sandbox):
         return sample(
             policy,
             [problems[place] for place in places],
@@ -1481,7 +1948,7 @@ def train(config: Config) -> Path:
     def evaluate_now(step: int) -> dict[str, float]:
         bar.set_description(f"evaluating on {len(held_out)} held-out problems")
         file = folder / "evaluations" / f"step_{step:06d}.jsonl"
-        summary = evaluate(policy, held_out, sandbox, config, _seed(config.seed, "eval", step), file)
+        summary = summarize(evaluate(policy, held_out, sandbox, config, _seed(config.seed, "eval", step), file))
         bar.set_description(f"{config.algorithm} {config.reward}")
         return {f"eval/{name}": value for name, value in summary.items()}
 
@@ -1489,6 +1956,7 @@ def train(config: Config) -> Path:
         open_sandbox(config) as sandbox,
         tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True, disable=not lead) as bar,
     ):
+        train_problems = choose_problems(train_problems, policy, sandbox, config, folder)
         if is_new:
             summary = evaluate_now(0)
             if lead:
@@ -1679,7 +2147,7 @@ def require_same_settings(config: Config, folder: Path) -> None:
 
 
 def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
-    """The problems to train on, and the held-out ones to evaluate on."""
+    """The problems to train on, before any choice by their solutions or by the policy, and those to evaluate on."""
     if config.problems == "toy":
         problems, held_out = (toy_problems(split, config.families, config.levels) for split in ("train", "test"))
     else:
@@ -1693,6 +2161,34 @@ def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
     if not problems or not held_out:
         raise UsageError(f"no toy problem is left for families {config.families} and levels {config.levels}")
     return problems, held_out[: config.eval_size]
+
+
+def choose_problems(
+    problems: list[Problem], policy: Policy, sandbox: Sandbox, config: Config, folder: Path
+) -> list[Problem]:
+    """The problems whose own solution passes (drop_broken), and of those the ones that the base model solves neither
+    too rarely nor too often (min_pass, max_pass). The run folder keeps their task ids, for the run to be resumed."""
+    if not (config.drop_broken or config.min_pass > 0 or config.max_pass < 1):
+        return problems
+    file, chosen = folder / "problems.json", problems
+    if gather([file.exists()])[0]:
+        names = set(gather([json.loads(file.read_text()) if rank() == 0 else None])[0])
+        return [problem for problem in problems if problem.task_id in names]
+    if config.drop_broken:
+        broken = gather([check_solutions(problems, sandbox) if rank() == 0 else None])[0]
+        chosen = [problem for problem in problems if problem.task_id not in broken]
+    if chosen and (config.min_pass > 0 or config.max_pass < 1):
+        measured = folder / "evaluations" / "training_problems.jsonl"
+        rows = evaluate(policy, chosen, sandbox, config, _seed(config.seed, "choose"), measured)
+        shares = [np.mean([all(passes) for passes in row["outcomes"]]) for row in rows]
+        pairs = zip(chosen, shares, strict=True)
+        chosen = [problem for problem, share in pairs if config.min_pass <= share <= config.max_pass]
+    if not chosen:
+        raise UsageError(f"none of the {len(problems)} problems is left; see --drop-broken, --min-pass and --max-pass")
+    if rank() == 0:
+        print(f"minirl: {len(chosen)} of {len(problems)} problems are left to train on", file=sys.stderr)
+        write_text(file, json.dumps([problem.task_id for problem in chosen]))
+    return chosen
 
 
 def new_run_folder(config: Config) -> Path:
@@ -1787,6 +2283,7 @@ def rollout_rows(
                 "task_id": problem.task_id,
                 "prompt": problem.prompt,
                 "completions": rollout.completions[p],
+                "programs": [problem.program(text).source for text in rollout.completions[p]],
                 "outcomes": outcomes[p, :, exists].int().tolist(),
                 "verdicts": [[str(verdict) for verdict in verdicts] for verdicts in rollout.verdicts[p]],
             }
@@ -1940,8 +2437,8 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
 
 
 def summary_cells(summary: dict[str, float], prefix: str = "") -> list[tuple[str, str]]:
-    """[("pass@1", "0.512 [0.44, 0.58]"), ...] of what summarize_outcomes returned."""
-    names = [name for name in ("pass@1", "pass@8", "pass_rate") if prefix + name in summary]
+    """[("pass@1", "0.512 [0.44, 0.58]"), ...] of what summarize returned."""
+    names = [name[len(prefix) :] for name in summary if name.startswith(prefix) and f"{name}_low" in summary]
     values = [[summary[prefix + name + end] for end in ("", "_low", "_high")] for name in names]
     return [(name, "{:.3f} [{:.2f}, {:.2f}]".format(*v)) for name, v in zip(names, values, strict=True)]
 
@@ -2012,8 +2509,23 @@ def train_command(argv: list[str]) -> None:
 
 
 def eval_command(argv: list[str]) -> None:
-    description = "Measure pass@k of --model on --problems; --out FILE.jsonl keeps the samples."
-    settings, _ = _parse("eval", argv, description, {})
+    settings, extra = _parse(
+        "eval",
+        argv,
+        "Measure pass@k of --model on --problems; --out FILE.jsonl keeps the samples. Or compare what was measured "
+        "before: minirl eval A B, where A and B are such files or run folders.",
+        {
+            "measured": {"nargs": "*", "type": Path, "help": "one or two files or run folders; none: measure now"},
+            "--greedy": {"action": "store_true", "help": "one sample a problem, always the likeliest token"},
+        },
+    )
+    if extra.measured:
+        print(compare(extra.measured))
+        return
+    if extra.greedy:
+        settings |= {"eval_samples": 1, "eval_temperature": 0.0}
+    if "eval_size" not in settings and settings.get("problems", "toy") != "toy":
+        settings["eval_size"] = sys.maxsize
     config = Config(**settings)
     if config.out and Path(config.out).exists():
         raise UsageError(f"the file {config.out} exists already; choose another --out")
@@ -2022,12 +2534,81 @@ def eval_command(argv: list[str]) -> None:
     problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
     policy = load_policy_together(config.model, config)
     with open_sandbox(config) as sandbox:
+        if config.drop_broken:
+            broken = gather([check_solutions(problems, sandbox) if rank() == 0 else None])[0]
+            problems = [problem for problem in problems if problem.task_id not in broken]
         file = Path(config.out) if config.out else None
-        summary = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
+        rows = evaluate(policy, problems, sandbox, config, _seed(config.seed, "eval", 0), file)
     if rank() == 0:
-        counts = f"{len(problems)} problems × {config.eval_samples} samples"
-        print(f"{config.model} on {counts}   [95 % interval over problems]")
-        print("\n".join(f"  {name:10} {cell}" for name, cell in summary_cells(summary)))
+        print(f"{config.model}\n{describe(rows)}")
+
+
+def describe(rows: Sequence[dict[str, Any]]) -> str:
+    """What was measured, in a few lines."""
+    lines = [f"{len(rows)} problems × {len(rows[0]['outcomes'])} samples   [95 % interval over problems]"]
+    lines += [f"  {name:10} {cell}" for name, cell in summary_cells(summarize(rows))]
+    mix = ", ".join(f"{share:.1%} {verdict}" for verdict, share in verdict_mix(rows).items())
+    return "\n".join([*lines, f"samples: {mix}"])
+
+
+def saved_evaluation(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file that `minirl eval --out` wrote, or of the last evaluation of a run."""
+    files = sorted((path / "evaluations").glob("step_*.jsonl")) if path.is_dir() else [path]
+    rows = read_jsonl(files[-1]) if files else []
+    if not rows or not all("outcomes" in row and "verdicts" in row for row in rows):
+        raise UsageError(
+            f"there is no evaluation in {path}; minirl eval --out FILE.jsonl writes one, and so does a run"
+        )
+    return rows
+
+
+def compare(paths: Sequence[Path]) -> str:
+    """One measured evaluation in words, or two side by side. Their difference is taken problem by problem, so its
+    interval leaves out how much problems differ from each other."""
+    evaluations = [saved_evaluation(path) for path in paths]
+    if len(paths) == 1:
+        return f"{paths[0]}\n{describe(evaluations[0])}"
+    if len(paths) > 2:
+        raise UsageError(f"minirl eval compares two evaluations, got {len(paths)}")
+    by_task = [{row["task_id"]: row for row in rows} for rows in evaluations]
+    shared = [task_id for task_id in by_task[0] if task_id in by_task[1]]
+    if not shared:
+        raise UsageError(f"{paths[0]} and {paths[1]} have no problem in common")
+    a, b = (columns_of([rows[task_id] for task_id in shared]) for rows in by_task)
+    lines = [
+        f"A  {paths[0]}",
+        f"B  {paths[1]}",
+        f"on {len(shared)} problems of both   [95 % interval over problems]",
+        "",
+    ]
+    lines.append(f"  {'':10}{'A':>22}{'B':>22}{'B - A':>26}")
+    for name in (name for name in a if name in b):
+        cells = ["{:.3f} [{:.2f}, {:.2f}]".format(*interval(column[name])) for column in (a, b)]
+        difference = "{:+.3f} [{:+.2f}, {:+.2f}]".format(*interval(b[name] - a[name]))
+        lines.append(f"  {name:10}{cells[0]:>22}{cells[1]:>22}{difference:>26}")
+    return "\n".join(lines)
+
+
+def check_command(argv: list[str]) -> None:
+    settings, extra = _parse(
+        "check",
+        argv,
+        "Run the reference solution of every problem in a file; say which problems cannot be trained on, and why.",
+        {"file": {"help": "file or URL of problems"}},
+    )
+    config = Config(**settings)
+    problems, without_test = read_problems(extra.file)
+    with open_sandbox(config) as sandbox:
+        broken = check_solutions(problems, sandbox)
+    for task_id in without_test:
+        print(f"{task_id}: no test")
+    for task_id, reason in broken.items():
+        print(f"{task_id}: {reason}")
+    unsolved = sum(problem.solution is None for problem in problems)
+    print(
+        f"{len(problems) + len(without_test)} problems: {len(problems) - len(broken) - unsolved} with a solution that "
+        f"passes, {len(broken)} with one that does not, {unsolved} without, {len(without_test)} without a test"
+    )
 
 
 def inspect_command(argv: list[str]) -> None:
@@ -2056,7 +2637,7 @@ def inspect_command(argv: list[str]) -> None:
         if extra.task_id:
             problems = [problem for problem in problems if problem.task_id == extra.task_id] or problems
         problems = problems_of_step(problems, config, 1)
-        policy = load_policy(config.model, config.toy_noise, config.device, config.precision)
+        policy = load_policy_together(config.model, config)
         rollout = sample_step(policy, problems, config, 1)
         with open_sandbox(config) as sandbox:
             rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))
@@ -2078,7 +2659,13 @@ def plot_command(argv: list[str]) -> None:
     print(given.out)
 
 
-COMMANDS = {"train": train_command, "eval": eval_command, "inspect": inspect_command, "plot": plot_command}
+COMMANDS = {
+    "train": train_command,
+    "eval": eval_command,
+    "check": check_command,
+    "inspect": inspect_command,
+    "plot": plot_command,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

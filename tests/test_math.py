@@ -22,7 +22,7 @@ from minirl import (
     policy_loss,
     reinforce,
     rloo,
-    summarize_outcomes,
+    summarize,
     token_weights,
 )
 
@@ -320,11 +320,13 @@ def test_pass_at_k_equals_the_enumeration_of_subsets():
 
 
 def test_summary_of_outcomes_with_intervals():
-    outcomes, mask = outcomes_of(*[["11"] * 8] * 10, *[["10"] + ["00"] * 7] * 10)
-    summary = summarize_outcomes(list(zip(outcomes, mask, strict=True)))
+    def rows(*groups):
+        return [{"outcomes": [[int(mark) for mark in marks] for marks in group]} for group in groups]
+
+    summary = summarize(rows(*[["11"] * 8] * 10, *[["10"] + ["00"] * 7] * 10))
     assert summary["pass@1"] == summary["pass@8"] == 0.5
     assert summary["pass_rate"] == pytest.approx(0.5 + 0.5 / 16)
     # Ten of twenty problems solved: the binomial standard error is 0.112
     assert 0.2 < summary["pass@1_low"] < 0.35 and 0.65 < summary["pass@1_high"] < 0.8
-    lucky = summarize_outcomes(list(zip(*outcomes_of(["11"] + ["10"] * 7), strict=True)))
+    lucky = summarize(rows(["11"] + ["10"] * 7))
     assert lucky["pass@1"] == 1 / 8 and lucky["pass@8"] == 1 and lucky["pass_rate"] == 9 / 16

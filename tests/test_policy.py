@@ -252,7 +252,7 @@ def test_dropout_is_off(tokenizer):
 def test_a_saved_model_loads_from_its_folder(policy, tmp_path):
     policy.model.save_pretrained(tmp_path)
     policy.tokenizer.save_pretrained(tmp_path)
-    loaded = load_policy(str(tmp_path))
+    loaded = load_policy(str(tmp_path), prompt_style="verbatim")
     assert sample(loaded, problems_of(PROMPTS), 2).completions == sample(policy, problems_of(PROMPTS), 2).completions
 
 

@@ -116,7 +116,6 @@ def test_a_problem_file_is_read(tmp_path):
     ("change", "words"),
     [
         ({"tests": None}, "field 'tests' must be a list"),
-        ({"tests": []}, "field 'tests': problem add has no tests"),
         ({"tests": [{"args": 1}]}, "field 'tests': expected"),
         ({"tests": [{"assert": "1 +"}]}, "field 'tests': not an assert statement"),
         ({"prompt": 3}, "field 'prompt' must be a string"),
