@@ -81,7 +81,20 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from tqdm import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
 
-from sandbox import Call, Check, Opaque, Program, Sandbox, SandboxError, StdIO, Verdict, read_test, split_test_function
+from sandbox import (
+    Call,
+    Check,
+    Opaque,
+    Program,
+    Sandbox,
+    SandboxError,
+    StdIO,
+    Verdict,
+    encode,
+    matches,
+    read_test,
+    split_test_function,
+)
 
 
 class UsageError(ValueError):
@@ -132,6 +145,12 @@ def _definition(name: str, indent: str = "") -> re.Pattern:
 
 
 _FENCE = re.compile(r"```([^\n`]*)\n(.*?)(```|\Z)", re.DOTALL)
+LEETCODE_IMPORTS = """import bisect, collections, functools, heapq, itertools, math, random, re, string
+from collections import *
+from functools import *
+from itertools import *
+from math import *
+from typing import *"""
 _STATEMENT = r"@|(?:async +)?def |class |import |from \S+ import |"
 _FIRST_LINE = re.compile(  # of a program, in the middle of prose
     rf"^(?:{_STATEMENT}#!|\w[\w, ]* ?=[^=]|print\(|(?:for|while|if|with) .*:$|try:)", re.MULTILINE
@@ -147,11 +166,12 @@ def extract_code(problem: Problem, completion: str) -> str:
       * a program or a function with prose around it
 
     Imports and helpers are kept, those of the prompt too. What follows the function and is neither a definition, an
-    import nor a constant is cut: prose, examples, calls. A method of a class Solution is made a function.
+    import nor a constant is cut: prose, examples, calls. A method of a class Solution is made a function, and what
+    LeetCode imports for such a class is imported.
     """
     name, before = problem.entry_point, problem.before_function
     answer = completion.rpartition("</think>")[2]
-    blocks = [(tag.strip().lower(), textwrap.dedent(code)) for tag, code, _ in _FENCE.findall(answer)]
+    blocks = [(tag.strip().lower(), code) for tag, code, _ in _FENCE.findall(answer)]
     blocks = [block for block in blocks if block[0].startswith("py")] or [b for b in blocks if not b[0]] or blocks
     defines = _definition(name, "[ \t]*") if name else None
     answers = [code for _, code in blocks if defines and defines.search(code)]
@@ -161,6 +181,7 @@ def extract_code(problem: Problem, completion: str) -> str:
             return problem.prompt + answer[: _end_of_function(answer, 0)]
     if blocks:
         code = answers[-1] if answers else max((code for _, code in blocks), key=len)
+        code = textwrap.dedent(code) if code[:1].isspace() else code  # a block within a list of steps
     else:
         first = _FIRST_LINE.search(answer)
         code = answer[first.start() :] if first else answer
@@ -170,7 +191,7 @@ def extract_code(problem: Problem, completion: str) -> str:
         return code if before is None else problem.prompt + body
     code = code[: _end_of_function(code, found[-1].end())]
     if re.search(r"^class Solution\b", code, re.MULTILINE) and not _definition(name).search(code):
-        code += f"\n\n{name} = Solution().{name}\n"
+        code = f"{LEETCODE_IMPORTS}\n{code}\n\n{name} = Solution().{name}\n"
     return (before or "") + code
 
 
@@ -205,8 +226,8 @@ def load_problems(source: str | os.PathLike) -> list[Problem]:
                       "solution": "    return a + b\\n"}
       MBPP           test_list, code, text or prompt, test_setup_code or test_imports
       HumanEval      test, prompt, entry_point, canonical_solution
-      EvalPlus       base_input and plus_input: what is expected is what the solution returns in the sandbox; or
-                     a test or test_list with lists of `inputs` and `results`
+      EvalPlus       a test with lists of `inputs` and `results`; or base_input and plus_input, or a test with
+                     `inputs` alone: what is expected is what the solution returns, in the sandbox
       APPS, TACO     input_output (with fn_name or without), question, solutions, starter_code
       LiveCodeBench  public_test_cases, private_test_cases, question_content, starter_code, metadata
     Problems without a test are left out, which is said on stderr.
@@ -235,7 +256,7 @@ def read_problems(source: str | os.PathLike) -> tuple[list[Problem], list[str]]:
         reader = next((reader for field_name, reader in FORMATS.items() if field_name in row), _read_minirl)
         try:
             task_id, *parts = reader(row, number)
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
+        except Exception as error:  # a row that is not what its format promises fails in many ways
             reason = error if isinstance(error, UsageError) else f"not as {reader.__name__[6:]} has it ({error!r:.200})"
             raise UsageError(f"{where}: {reason}") from None
         if task_id in seen:
@@ -365,32 +386,34 @@ def _read_humaneval(row: dict[str, Any], number: int) -> tuple:
     )
 
 
+UNKNOWN = object()  # an expected value that the reference solution is yet to give
+
+
 def _listed_calls(test: str) -> list[Call]:
     """The tests of code that walks over two lists, `inputs` and `results`, as EvalPlus writes them."""
-    lists = {}
-    if "inputs" in test and "results" in test:
+    lists: dict[str, list[Any]] = {}
+    if re.search(r"^ *inputs = ", test, re.MULTILINE):
         for node in ast.walk(ast.parse(test)):
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("inputs", "results"):
                 with contextlib.suppress(ValueError):  # not literal
                     lists[node.targets[0].id] = ast.literal_eval(node.value)
-    return (
-        [Call(tuple(args), expected) for args, expected in zip(*lists.values(), strict=True)] if len(lists) == 2 else []
-    )
+    if "inputs" not in lists or ("results" not in lists and "ref_func(" not in test):
+        return []
+    results = lists.get("results") or [UNKNOWN] * len(lists["inputs"])
+    if "exp = set(exp)" in test:
+        results = [functools.partial(_same_members, result) for result in results]
+    return [Call(tuple(args), result) for args, result in zip(lists["inputs"], results, strict=True)]
 
 
-UNKNOWN = object()  # an expected value that the reference solution is yet to give
+def _same_members(expected: Any, value: Any) -> bool:
+    return set(value) == set(expected)
 
 
 def _read_evalplus(row: dict[str, Any], number: int) -> tuple:
     inputs = [*_field(row, "base_input", list), *(row.get("plus_input") or [])]
     tests = [Call(tuple(args), UNKNOWN) for args in inputs]
-    return (
-        _field(row, "task_id"),
-        _field(row, "prompt"),
-        tests,
-        _field(row, "entry_point"),
-        _field(row, "canonical_solution"),
-    )
+    parts = [_field(row, name) for name in ("prompt", "entry_point", "canonical_solution")]
+    return _field(row, "task_id"), parts[0], tests, *parts[1:]
 
 
 def _with_expected_values(problems: list[Problem]) -> list[Problem]:
@@ -414,16 +437,36 @@ def _with_expected_values(problems: list[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem]
 
 
-def _read_apps(row: dict[str, Any], number: int) -> tuple:
-    def plain(value: Any) -> Any:
-        return json.loads(value or "{}") if isinstance(value, str) else value
+def _from_json(text: Any) -> Any:
+    return json.loads(text) if isinstance(text, str) and text.strip() else text or None
 
-    spec, solutions = plain(row["input_output"]) or {}, plain(row.get("solutions")) or [None]
+
+def _json_call(args: list[Any], *expected: Any) -> Call:
+    """A call described in JSON, which has neither tuples nor numbers as keys; any of the expected values is right."""
+
+    def with_numbers(value: Any) -> Any:
+        return (
+            {int(k): v for k, v in value.items()} if isinstance(value, dict) and all(map(str.isdigit, value)) else value
+        )
+
+    return Call(tuple(map(with_numbers, args)), functools.partial(_equals_json, tuple(map(with_numbers, expected))))
+
+
+def _equals_json(expected: tuple[Any, ...], value: Any) -> bool:
+    def with_lists(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [with_lists(item) for item in value]
+        return {k: with_lists(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return any(matches(option, encode(with_lists(value))) for option in expected)
+
+
+def _read_apps(row: dict[str, Any], number: int) -> tuple:
+    spec, solutions = _from_json(row["input_output"]) or {}, _from_json(row.get("solutions")) or [None]
     pairs = list(zip(spec.get("inputs") or [], spec.get("outputs") or [], strict=True))
     entry_point = spec.get("fn_name")
-    if entry_point:
-        wrapped = all(isinstance(output, list) and len(output) == 1 for _, output in pairs)  # [3] stands for 3
-        tests = [Call(tuple(args), output[0] if wrapped else output) for args, output in pairs]
+    if entry_point:  # what is expected may be wrapped in a list
+        tests = [_json_call(args, output, *(output[:1] if isinstance(output, list) else [])) for args, output in pairs]
     else:
         texts = [
             ["\n".join(map(str, part)) if isinstance(part, list) else str(part) for part in pair] for pair in pairs
@@ -435,16 +478,17 @@ def _read_apps(row: dict[str, Any], number: int) -> tuple:
 
 
 def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
-    def plain(value: Any) -> Any:
-        try:
-            return json.loads(value or "[]") if isinstance(value, str) else value
-        except ValueError:  # private tests are packed: base64 of zlib of a pickled text
-            return json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(value)))).load())
-
-    entry_point, tests = plain(row.get("metadata") or "{}").get("func_name"), []
-    for test in [*plain(row["public_test_cases"]), *plain(row.get("private_test_cases"))]:
-        if test.get("testtype") == "functional":
-            tests.append(Call(tuple(map(json.loads, test["input"].strip().split("\n"))), json.loads(test["output"])))
+    private = row.get("private_test_cases") or "[]"
+    try:
+        private = _from_json(private)
+    except ValueError:  # packed: base64 of zlib of a pickled text
+        private = json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(private)))).load())
+    entry_point, tests = (_from_json(row.get("metadata")) or {}).get("func_name"), []
+    for test in [*(_from_json(row["public_test_cases"]) or []), *private]:
+        if test["testtype"] == "functional":
+            tests.append(
+                _json_call([json.loads(line) for line in test["input"].splitlines()], json.loads(test["output"]))
+            )
         else:
             tests.append(StdIO(test["input"], test["output"]))
     prompt, starter = _field(row, "question_content").strip(), (row.get("starter_code") or "").strip()

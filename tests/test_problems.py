@@ -1,0 +1,488 @@
+"""Problems in the shapes that public benchmarks have, and the programs in the answers that models give."""
+
+import base64
+import gzip
+import http.server
+import json
+import pickle
+import threading
+import zlib
+
+import pytest
+
+import minirl
+from minirl import (
+    Call,
+    Check,
+    Problem,
+    Sandbox,
+    StdIO,
+    UsageError,
+    check_solutions,
+    extract_code,
+    has_answer,
+    load_problems,
+    main,
+    read_problems,
+)
+
+# Rows as the data sets have them, shortened
+
+MBPP = {
+    "text": "Write a function to find the nth power of individual elements.",
+    "code": "R = 3\r\nimport math\r\ndef helper(x):\r\n    return x\r\ndef nth_nums(nums,n):\r\n"
+    " return [helper(x) ** n for x in nums] ",
+    "task_id": 605,
+    "test_setup_code": "",
+    "test_list": ["assert nth_nums([1, 2],2)==[1, 4]", "assert nth_nums([10,20],1)==[10, 20]"],
+    "challenge_test_list": [],
+}
+MBPP_SANITIZED = {
+    "source_file": "Benchmark Questions Verification V2.ipynb",
+    "task_id": 82,
+    "prompt": "Write a function to find the volume of a sphere.",
+    "code": "import math\ndef volume_sphere(r):\n  volume=(4/3)*math.pi*r*r*r\n  return volume",
+    "test_imports": ["import math"],
+    "test_list": [
+        "assert math.isclose(volume_sphere(10), 4188.790204786391, rel_tol=0.001)",
+        "assert math.isclose(volume_sphere(25), 65449.84694978735, rel_tol=0.001)",
+    ],
+}
+HUMANEVAL = {
+    "task_id": "HumanEval/10",
+    "prompt": "import math\n\n\ndef is_palindrome(string: str) -> bool:\n"
+    '    """ Test if given string is a palindrome """\n    return string == string[::-1]\n\n\n'
+    "def make_palindrome(string: str) -> str:\n"
+    '    """ Find the shortest palindrome that begins with a supplied string.\n'
+    "    >>> make_palindrome('cat')\n    'catac'\n    \"\"\"\n",
+    "entry_point": "make_palindrome",
+    "canonical_solution": "    if not string:\n        return ''\n\n    beginning_of_suffix = 0\n\n"
+    "    while not is_palindrome(string[beginning_of_suffix:]):\n        beginning_of_suffix += 1\n\n"
+    "    return string + string[:beginning_of_suffix][::-1]\n",
+    "test": "\n\nMETADATA = {\n    'author': 'jt',\n    'dataset': 'test'\n}\n\n\ndef check(candidate):\n"
+    "    assert candidate('') == ''\n    assert candidate('x') == 'x'\n    assert candidate('xyz') == 'xyzyx'\n",
+}
+EVALPLUS_TEST = """\
+import numpy as np
+
+def is_floats(x) -> bool:
+    return isinstance(x, float)
+
+def assertion(out, exp, atol):
+    exact_match = out == exp
+    if atol == 0 and is_floats(exp):
+        atol = 1e-6
+    if not exact_match and atol != 0:
+        assert np.allclose(out, exp, rtol=1e-07, atol=atol)
+    else:
+        assert exact_match
+
+def check(candidate):
+    inputs = [['xyz'], ['x'], ['']]
+    results = ['xyzyx', 'x', '']
+    for i, (inp, exp) in enumerate(zip(inputs, results)):
+        assertion(candidate(*inp), exp, 0)
+"""
+EVALPLUS_CROSSCHECK = EVALPLUS_TEST.split("def check")[0] + (
+    "def ref_func(string):\n    return string\n\ndef check(candidate):\n    inputs = [['xyz'], ['x']]\n"
+    "    for i, inp in enumerate(inputs):\n        assertion(candidate(*inp), ref_func(*inp), 0)\n"
+)
+EVALPLUS_RAW = {name: HUMANEVAL[name] for name in ("task_id", "prompt", "entry_point", "canonical_solution")} | {
+    "contract": "\n    assert type(string) == str\n",
+    "base_input": [["xyz"], [""]],
+    "plus_input": [["abab"], [3]],  # the solution raises on the last
+    "atol": 0,
+}
+MBPP_PLUS = MBPP | {
+    "prompt": MBPP["text"],
+    "test": "def assertion(out, exp, atol):\n    out = set(out)\n    exp = set(exp)\n    assert out == exp\n\n"
+    "inputs = [[[1, 2], 2], [[(3)], 1]]\nresults = [[4, 1], [3]]\n"
+    "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(nth_nums(*inp), exp, 0)\n",
+}
+APPS_STDIN = {
+    "problem_id": 0,
+    "question": "Polycarp has n words. Print them reversed.\n\n-----Input-----\n\nThe number, then the words.\n",
+    "solutions": json.dumps(["n = int(input())\nfor _ in range(n):\n    print(input()[::-1])\n", "broken("]),
+    "input_output": json.dumps({"inputs": ["2\nab\ncd\n", ["1", "xyz"]], "outputs": ["ba\ndc\n", ["zyx"]]}),
+    "difficulty": "interview",
+    "url": "https://codeforces.com/problemset/problem/1259/D",
+    "starter_code": "",
+}
+APPS_CALL = APPS_STDIN | {
+    "problem_id": 2,
+    "question": "Given a string, return the counts of its letters, and a pair.",
+    "solutions": json.dumps(
+        ["class Solution:\n    def count(self, s: str) -> List[int]:\n        return (len(s), [1])"]
+    ),
+    "input_output": json.dumps({"fn_name": "count", "inputs": [["abc"], [""]], "outputs": [[[3, [1]]], [0, [1]]]}),
+    "starter_code": "\nclass Solution:\n    def count(self, s: str) -> List[int]:\n        ",
+}
+APPS_KEYS = APPS_STDIN | {
+    "problem_id": 3,
+    "solutions": json.dumps(["def double(d):\n    return {k: 2 * v + 10 ** 5000 * 0 for k, v in d.items()}"]),
+    "input_output": json.dumps({"fn_name": "double", "inputs": [[{"1": 2}]], "outputs": [{"1": 4}]}),
+}
+TACO = APPS_STDIN | {"input_output": json.dumps({"inputs": ["1\nab\n"], "outputs": ["ba\n"]}), "name": "reversed"}
+del TACO["problem_id"]
+LIVECODEBENCH = {
+    "question_title": "Sum",
+    "question_content": "Print the sum of the numbers.",
+    "platform": "atcoder",
+    "question_id": "abc301_a",
+    "contest_id": "abc301",
+    "contest_date": "2023-05-13T00:00:00",
+    "starter_code": "",
+    "difficulty": "easy",
+    "public_test_cases": json.dumps([{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]),
+    "private_test_cases": json.dumps([{"input": "4 5\n", "output": "9\n", "testtype": "stdin"}]),
+    "metadata": "{}",
+}
+FUNCTIONAL = [
+    {"input": "[1, 2]\n3", "output": "[3, 6]", "testtype": "functional"},
+    {"input": "[]\n1", "output": "[]", "testtype": "functional"},
+]
+
+
+def packed(tests):
+    return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(tests)))).decode()
+
+
+LIVECODEBENCH_CALL = LIVECODEBENCH | {
+    "question_id": "2727",
+    "platform": "leetcode",
+    "starter_code": "class Solution:\n    def scale(self, nums: List[int], k: int) -> List[int]:\n        ",
+    "public_test_cases": json.dumps(FUNCTIONAL[:1]),
+    "private_test_cases": packed(FUNCTIONAL[1:]),
+    "metadata": json.dumps({"func_name": "scale"}),
+}
+
+
+def written(folder, *rows, name="p.jsonl"):
+    file = folder / name
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def load(tmp_path):
+    return lambda *rows: load_problems(written(tmp_path, *rows))
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(workers=2, cpu_seconds=1.0) as sandbox:
+        yield sandbox
+
+
+def passes(sandbox, problem, completion):
+    return sandbox.submit(problem.program(completion)).result().passed
+
+
+def test_mbpp(load, sandbox):
+    old, sanitized = load(MBPP, MBPP_SANITIZED)
+    assert (old.task_id, old.entry_point, sanitized.entry_point) == ("605", "nth_nums", "volume_sphere")
+    assert old.prompt == f"{MBPP['text']}\nYour code must pass this test:\n{MBPP['test_list'][0]}"
+    assert "\r" not in old.solution and old.program(old.solution).source.strip() == old.solution.strip()
+    assert all(isinstance(test, Check) for test in old.tests) and len(old.tests) == 2
+    assert check_solutions([old, sanitized], sandbox) == {}
+    assert passes(sandbox, sanitized, "def volume_sphere(r):\n  return 4188.79") == (True, False)
+
+
+def test_setup_code_of_mbpp_runs_before_its_tests(load, sandbox):
+    row = {"code": "class Node:\n  def __init__(self, x):\n    self.x = x\ndef f(node):\n  return node.x"}
+    (problem,) = load(MBPP | row | {"test_setup_code": "root = Node(7)", "test_list": ["assert f(root) == 7"]})
+    assert problem.entry_point == "f" and check_solutions([problem], sandbox) == {}
+    assert passes(sandbox, problem, problem.solution.replace("node.x", "8")) == (False,)
+
+
+def test_humaneval_also_compressed(tmp_path, sandbox):
+    with gzip.open(tmp_path / "h.jsonl.gz", "wt") as file:
+        file.write(json.dumps(HUMANEVAL) + "\n")
+    (problem,) = load_problems(tmp_path / "h.jsonl.gz")
+    assert problem.before_function.startswith("import math") and "is_palindrome" in problem.before_function
+    assert len(problem.tests) == 3 and check_solutions([problem], sandbox) == {}
+    # a whole function is as good as a continuation, and the helpers of the prompt are still there
+    whole = problem.prompt[len(problem.before_function) :] + problem.solution
+    assert passes(sandbox, problem, f"Sure!\n```python\n{whole}\n```") == (True, True, True)
+
+
+def test_evalplus_tests_are_lists_of_inputs_and_results(load, sandbox):
+    (problem,) = load(HUMANEVAL | {"test": EVALPLUS_TEST})
+    assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("x",), "x"), Call(("",), "")]
+    (problem,) = load(MBPP_PLUS)
+    assert check_solutions([problem], sandbox) == {}
+    assert passes(sandbox, problem, "def nth_nums(a, n):\n    return {4, 1}") == (True, False)
+
+
+def test_evalplus_without_results_expects_what_the_solution_returns(load, sandbox):
+    (problem,) = load(EVALPLUS_RAW)
+    assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("",), ""), Call(("abab",), "ababa")]
+    (problem,) = load(HUMANEVAL | {"test": EVALPLUS_CROSSCHECK})
+    assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("x",), "x")]
+
+
+def test_apps_and_taco(load, sandbox):
+    problems = load(APPS_STDIN, APPS_CALL, APPS_KEYS, TACO)
+    assert [problem.task_id for problem in problems] == ["0", "2", "3", "4"]
+    assert problems[0].tests == [StdIO("2\nab\ncd\n", "ba\ndc\n"), StdIO("1\nxyz", "zyx")]
+    assert problems[1].entry_point == "count" and problems[1].prompt.endswith("-> List[int]:")
+    assert check_solutions(problems, sandbox) == {}  # a tuple is as good as a list, [3] may stand for 3
+    assert passes(sandbox, problems[1], "def count(s):\n    return [0, [1]]") == (False, True)
+    assert passes(sandbox, problems[1], "def count(s):\n    return [[3, [1]]]") == (True, False)
+
+
+def test_livecodebench(load, sandbox):
+    stdin, call = load(LIVECODEBENCH, LIVECODEBENCH_CALL)
+    assert stdin.tests == [StdIO("1 2\n", "3\n"), StdIO("4 5\n", "9\n")]
+    assert passes(sandbox, stdin, "print(sum(map(int, input().split())))") == (True, True)
+    assert "class Solution:" in call.prompt and len(call.tests) == 2 and call.before_function is None
+    answer = "```python\nclass Solution:\n    def scale(self, nums: List[int], k):\n        {}\n```"
+    assert passes(sandbox, call, answer.format("return [k * x for x in nums]")) == (True, True)
+    assert passes(sandbox, call, answer.format("return []")) == (False, True)
+
+
+def test_packed_tests_cannot_run_code(load, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    evil = base64.b64encode(zlib.compress(pickle.dumps(Evil()))).decode()
+    with pytest.raises(UsageError, match="line 1: not as livecodebench has it .*not plain data"):
+        load(LIVECODEBENCH | {"private_test_cases": evil})
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_json_list_and_a_choice_of_tasks(tmp_path):
+    rows = [MBPP | {"task_id": n} for n in (1, 11, 600, 601, 974)]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    assert [p.task_id for p in load_problems(f"{tmp_path / 'p.json'}#11-600")] == ["11", "600"]
+    file = written(tmp_path, HUMANEVAL)
+    assert len(load_problems(f"{file}#10-10")) == 1
+    for source, words in ((f"{file}#11-12", "holds no problem"), (f"{file}#ten", "such as #601-974")):
+        with pytest.raises(UsageError, match=words):
+            load_problems(source)
+    with pytest.raises(UsageError, match="'add' has no number"):
+        load_problems(f"{written(tmp_path, {'task_id': 'add', 'prompt': '', 'tests': []})}#1-2")
+
+
+def test_problems_without_a_test_are_left_out_and_named(tmp_path, capsys):
+    empty = [APPS_STDIN | {"problem_id": n, "input_output": text} for n, text in ((1, ""), (5, '{"inputs": []}'))]
+    file = written(tmp_path, APPS_STDIN, *empty, {"task_id": "own", "prompt": "", "tests": []})
+    assert [problem.task_id for problem in load_problems(file)] == ["0"]
+    assert "3 problems" in capsys.readouterr().err
+    assert read_problems(file)[1] == ["1", "5", "own"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (MBPP | {"test_list": "assert"}, "field 'test_list' must be a list"),
+        (MBPP | {"test_list": ["assert ("]}, "not an assert statement"),
+        ({"test_list": [], "code": ""}, "field 'prompt' is missing"),
+        (HUMANEVAL | {"test": "def check(candidate):\n    pass"}, "not as humaneval has it"),
+        (HUMANEVAL | {"entry_point": None}, "field 'entry_point' must be a string"),
+        (APPS_STDIN | {"input_output": "{"}, "not as apps has it"),
+        (APPS_STDIN | {"input_output": '{"inputs": ["1"], "outputs": []}'}, "not as apps has it"),
+        (LIVECODEBENCH | {"private_test_cases": "@@"}, "not as livecodebench has it"),
+        (LIVECODEBENCH | {"public_test_cases": '[{"input": ""}]'}, "not as livecodebench has it"),
+        (EVALPLUS_RAW | {"base_input": 3}, "field 'base_input' must be a list"),
+        ([], "expected a JSON object, got list"),
+        ({"question": "?"}, "field 'task_id' is missing"),
+    ],
+)
+def test_a_malformed_row_of_any_format_is_named_with_file_and_line(tmp_path, row, words):
+    with pytest.raises(UsageError, match=rf"p\.jsonl, line 2: .*{words}"):
+        load_problems(written(tmp_path, MBPP | {"task_id": "first"}, row))
+
+
+def test_a_file_that_is_no_text_is_a_sentence(tmp_path):
+    for name, content in (("p.jsonl.gz", b"no"), ("p.parquet", b"PAR1\xff\xfe"), ("q.jsonl", b"\xff\xff")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UsageError, match="cannot read the problem file" + (".*JSON lines" * ("parquet" in name))):
+            load_problems(tmp_path / name)
+    with gzip.open(tmp_path / "cut.jsonl.gz", "wb") as file:
+        file.write(json.dumps(MBPP).encode() * 100)
+    (tmp_path / "cut.jsonl.gz").write_bytes((tmp_path / "cut.jsonl.gz").read_bytes()[:100])
+    with pytest.raises(UsageError, match="cannot read the problem file"):
+        load_problems(tmp_path / "cut.jsonl.gz")
+
+
+# Downloads
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves one file. The first connection ends half-way, except for /good.jsonl; /norange.jsonl knows no ranges."""
+
+    content = (json.dumps(MBPP | {"text": "x" * 100_000}) + "\n").encode()
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers.get("Range")))
+        if self.path == "/missing.jsonl":
+            self.send_error(404)
+            return
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1]) * (self.path != "/norange.jsonl")
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.content) - start))
+        self.end_headers()
+        cut = self.path != "/good.jsonl" and len(self.server.asked) == 1
+        self.wfile.write(self.content[start : len(self.content) // 2 if cut else None])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        server.asked = []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_url_is_downloaded_once(server):
+    for _ in range(2):
+        (problem,) = load_problems(f"{server.url}/good.jsonl#600-610")
+        assert problem.task_id == "605"
+    assert server.asked == [("/good.jsonl", None)]
+
+
+@pytest.mark.parametrize("page", ["cut", "norange"])
+def test_a_download_that_was_cut_off_is_completed(server, page):
+    half = len(Server.content) // 2
+    with pytest.raises(UsageError, match=f"after {half} of {len(Server.content)} bytes; the next try goes on"):
+        load_problems(f"{server.url}/{page}.jsonl")
+    assert len(load_problems(f"{server.url}/{page}.jsonl")) == 1
+    assert server.asked == [(f"/{page}.jsonl", None), (f"/{page}.jsonl", f"bytes={half}-")]
+
+
+def test_a_page_that_is_not_there_is_a_sentence(server):
+    with pytest.raises(UsageError, match="cannot download .*missing.jsonl: HTTP Error 404"):
+        load_problems(f"{server.url}/missing.jsonl")
+    server.server_close()
+    with pytest.raises(UsageError, match="cannot download"):
+        load_problems(f"{server.url}/other.jsonl")
+
+
+# minirl check
+
+
+def test_check_names_what_cannot_be_trained_on(tmp_path, capsys):
+    rows = [
+        MBPP,
+        MBPP | {"task_id": 1, "code": "def nth_nums(nums, n):\n    return [1, 4]"},
+        MBPP | {"task_id": 2, "code": "def nth_nums(nums, n):\n    while True: pass"},
+        MBPP | {"task_id": 3, "test_list": []},
+        LIVECODEBENCH,
+    ]
+    assert main(["check", str(written(tmp_path, *rows)), "--cpu-seconds", "0.5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "3: no test"
+    assert lines[1].startswith("1: 1 passed, 1 wrong_answer; test 2: wrong_answer (got ")
+    assert lines[2].startswith("2: 2 timeout; test 1: timeout")
+    assert lines[3] == (
+        "5 problems: 1 with a solution that passes, 2 with one that does not, 1 without, 1 without a test"
+    )
+
+
+# The program in an answer
+
+OPENED = Problem("o", 'import re\n\ndef helper():\n    pass\n\ndef f(x):\n    """Doc."""\n', [Call((1,), 2)], "f")
+WORDS = Problem("w", "Write a function f.", [Call((1,), 2)], "f")
+SCRIPT = Problem("s", "Double a number.", [StdIO("1", "2")])
+FUNCTION = "def f(x):\n    return x + 1\n"
+HELPED = "import math\nfrom typing import List\n\nLIMIT: int = 3\n\n@wraps\ndef g(x):\n    return x\n\n" + FUNCTION
+
+
+@pytest.mark.parametrize("code", [FUNCTION, HELPED, FUNCTION + "\n\ndef after(x):\n    return 2\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{}",
+        "```python\n{}```",
+        "```\n{}```\n",
+        "Sure! Here it is:\n\n```py\n{}```\n\nThis adds one.",
+        "Sure! Here it is:\n```python\n{}",  # unclosed
+        "It is used so:\n```python\nprint(f(1))\nprint(f(2))\nprint(f(3)) # "
+        + "long " * 99
+        + "\n```\n```python\n{}```",
+        "First try:\n```python\ndef f(x):\n    return 0\n```\nBetter:\n```python\n{}```",
+        "```python\n{}```\nIt prints:\n```text\ndef f(x) is 2\n```",
+        "<think>```python\ndef f(x):\n    return 0\n```</think>\n```python\n{}```",
+        "The function is here.\n\n{}\n\nIt works as follows:\n1. It adds one.\n",
+        "{}\nprint(f(3))\nassert f(1) == 3\n",
+        '```python\n{}\nif __name__ == "__main__":\n    input()\n```',
+    ],
+)
+def test_the_code_is_taken_out_of_an_answer(answer, code):
+    assert extract_code(WORDS, answer.replace("{}", code)).strip() == code.strip()
+    assert extract_code(OPENED, answer.replace("{}", code)).strip() == (OPENED.before_function + code).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("    return x\n", ""),
+        ("    return x", ""),
+        ("    return x\n\n", "print(f(2))\n"),
+        ("    return x\n", "```\nThis is it."),
+        ("    return g(\n        x\n)\n\n\ndef g(x):\n    return 1\n\n", "assert f(1)"),
+        ('    s = """\nprose at the margin\n"""\n    return s\n', "prose"),
+        ("", ""),
+    ],
+)
+def test_a_continuation_ends_where_the_function_does(text, cut):
+    assert extract_code(OPENED, text + cut) == OPENED.prompt + text
+
+
+def test_a_body_in_a_fence_completes_the_prompt_but_bare_words_do_not_become_one():
+    assert extract_code(OPENED, "```python\nreturn x + 1\n```") == OPENED.prompt + "    return x + 1\n"
+    assert extract_code(OPENED, "return x + 1") == OPENED.prompt + "return x + 1"
+
+
+def test_scripts_and_methods():
+    script = "n = int(input())\nprint(2 * n)\n"
+    for answer in (
+        "{}",
+        "Here:\n\n{}",
+        "```python\n{}```",
+        "```python\n{}```\nfor example\n```\n1\n2\n3\n4\n5\n6\n7\n```",
+    ):
+        assert extract_code(SCRIPT, answer.replace("{}", script)).strip() == script.strip()
+    method = "class Solution:\n    def f(self, x):\n        return x + 1\n"
+    for answer in (method, f"   1. So:\n   ```python\n{minirl.textwrap.indent(method, '   ')}   ```"):
+        assert extract_code(WORDS, answer).endswith(method + "\n\nf = Solution().f\n")
+        assert "from typing import *" in extract_code(WORDS, answer)
+    assert extract_code(WORDS, method + "\ndef f(x):\n    return 1\n") == method + "\ndef f(x):\n    return 1\n"
+
+
+def test_no_answer_breaks_the_extraction():
+    for text in (
+        "",
+        "\n",
+        "```",
+        "```python",
+        "`" * 5000,
+        "```\n" * 2000,
+        "def f(",
+        "\x00\ud800",
+        '"""' * 999,
+        "\n" * 9999,
+    ):
+        for problem in (OPENED, WORDS, SCRIPT):
+            assert isinstance(extract_code(problem, text), str)
+            has_answer(problem, text, True), has_answer(problem, text, False)
+
+
+def test_an_answer_is_complete_when_its_fence_closes_or_its_function_ends():
+    chat = "So:\n```\nexample\n```\n```python\ndef f(x):\n    return x\n```"
+    assert has_answer(WORDS, chat, True) and has_answer(OPENED, chat, True)
+    assert not any(has_answer(WORDS, chat[:n], True) for n in range(len(chat)))
+    assert has_answer(SCRIPT, "```python\nprint(1)\n```", True) and not has_answer(SCRIPT, "```\nprint(1)\n```", True)
+    text = "    return x\n\nprint(1)\n"
+    assert has_answer(OPENED, text, False)
+    assert not any(has_answer(OPENED, text[:n], False) for n in range(len(text)))
+    assert has_answer(WORDS, "def f(x):\n" + text, False) and not has_answer(WORDS, text, False)
