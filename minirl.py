@@ -910,9 +910,36 @@ def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float
     base, head, ids = model.base_model, model.get_output_embeddings(), torch.arange(4, device=model.device)[None]
     with torch.no_grad():
         policy.splits_head = base is not model and head is not None and head(base(ids)[0]).equal(model(ids).logits)
+    if not _reads_padded_rows(policy):
+        raise UsageError(
+            f"a {type(model).__name__} cannot be used: it does not read padded rows and a cache as newer models do"
+        )
     if precision != torch.float32:
         policy.make_sampler()
     return policy
+
+
+@torch.no_grad()
+def _reads_padded_rows(policy: Policy) -> bool:
+    """Does a token written after padded prompts get the logits that it gets alone? Some old architectures mind neither
+    position ids nor masks such as the decoder's; their samples would be wrong without a word."""
+    numbers = [i % policy.model.config.get_text_config().vocab_size for i in range(11)]
+    prompts, tokens = [numbers[:6], numbers[6:9]], torch.tensor(numbers[9:], device=policy.device)
+    ids, mask = _pad(policy, prompts, side="left")
+    cache = Cache(layer_class_to_replicate=DynamicLayer)
+    try:
+        policy.model(ids, attention_mask=mask, position_ids=_positions(mask), past_key_values=cache, use_cache=True)
+        decoder = _Decoder(policy.model, cache, rows=2, tokens=8)
+        decoder.rounds = False
+        decoder.start(cache, mask, torch.arange(2, device=policy.device))
+        together = decoder.step(tokens)
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):
+        return False
+    rows = [
+        torch.tensor([[*prompt, token]], device=policy.device) for prompt, token in zip(prompts, tokens, strict=True)
+    ]
+    alone = torch.cat([policy.model(row, use_cache=False).logits[:, -1] for row in rows])
+    return bool((together - alone).abs().max() < 0.05 * alone.std())
 
 
 def _share_key_heads(model: Any) -> None:
@@ -1157,7 +1184,8 @@ class _Decoder:
     def __init__(self, model: Any, cache: Cache, rows: int, tokens: int):
         window = getattr(model.config.get_text_config(), "sliding_window", None)
         self.model, self.rows, self.tokens = model, rows, tokens
-        self.makes_own_mask = not window or tokens <= window  # the model's own masks know its windows
+        takes_bool_mask = model.config._attn_implementation in ("sdpa", "grouped_sdpa")
+        self.makes_own_mask = takes_bool_mask and (not window or tokens <= window)  # the model's own know its windows
         self.rounds = model.device.type == "cuda" and self.makes_own_mask
         self.ids = torch.zeros(rows, 1, dtype=torch.long, device=model.device)
         self.positions = torch.zeros_like(self.ids)

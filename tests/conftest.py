@@ -39,6 +39,25 @@ def torchrun(request, cache_of_our_own, tmp_path_factory):
     process.kill()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hub(request, tokenizer, tmp_path_factory):
+    """The process of hub.py, for test_models.py; it starts early, too."""
+    if not any(item.path.name == "test_models.py" for item in request.session.items):
+        yield None
+        return
+    folder, script = tmp_path_factory.mktemp("model"), Path(__file__).parent / "hub.py"
+    tiny_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    names = ["no/such", "gated/model", "not a name!!", "tiny/model", "--off", "tiny/model", "other/model"]
+    environment = {"HF_HOME": str(tmp_path_factory.mktemp("hub")), "PYTHONPATH": str(script.parents[1])}
+    command = [sys.executable, script, folder, *names]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | environment
+    )
+    yield process
+    process.kill()
+
+
 @pytest.fixture(scope="session")
 def toy(cache_of_our_own):
     """minirl with a toy base model after a fifth of its warm start, cached for the session: good enough to train on."""
@@ -59,8 +78,8 @@ def tiny_model(kind="llama", seed=0, **changes):
     common = {"vocab_size": 512, "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0}
     if kind == "gpt2":  # dropout is on in its configuration
         return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=96, **common | changes))
-    settings = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(max_position_embeddings=96, **settings | common | changes))
+    common |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(**{"max_position_embeddings": 96} | common | changes))
 
 
 @pytest.fixture(scope="session")
