@@ -204,8 +204,7 @@ def test_a_hub_and_what_it_may_answer(hub):
     for line, words in zip(
         lines,
         [
-    missing = ("gguf", "accelerate")
-    monkeypatch.setattr(util, "find_spec", lambda name: None if name in missing else find_spec(name))
+            "cannot load the model 'no/such': there is no such folder, and no such model on the hub; if",
             "cannot load the model 'gated/model': its authors ask you to accept their terms at http",
             "cannot load the model 'not a name!!': there is no such folder",
             "tiny/model: completion",
@@ -228,6 +227,7 @@ def test_a_gguf_file_without_its_packages_names_them(tmp_path, monkeypatch):
     file.write_bytes(b"GGUF")
     util = minirl.importlib.util
     find_spec = util.find_spec
-    monkeypatch.setattr(util, "find_spec", lambda name: None if name in ("gguf", "accelerate") else find_spec(name))
+    missing = ("gguf", "accelerate")
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name in missing else find_spec(name))
     with pytest.raises(UsageError, match="pip install gguf accelerate"):
         load_policy(str(file))
