@@ -119,8 +119,13 @@ APPS_CALL = APPS_STDIN | {
 }
 APPS_KEYS = APPS_STDIN | {
     "problem_id": 3,
-    "solutions": json.dumps(["def double(d):\n    return {k: 2 * v + 10 ** 5000 * 0 for k, v in d.items()}"]),
-    "input_output": json.dumps({"fn_name": "double", "inputs": [[{"1": 2}]], "outputs": [{"1": 4}]}),
+    "solutions": json.dumps(["def double(d):\n    return {k: 2 * v for k, v in d.items()}"]),
+    "input_output": '{"fn_name": "double", "inputs": [[{"1": 2}], [{}]], "outputs": [{"1": 4}, {}]}',
+}
+APPS_HUGE = APPS_STDIN | {
+    "problem_id": 4,
+    "solutions": json.dumps(["def same(n):\n    return n"]),
+    "input_output": '{"fn_name": "same", "inputs": [[9]], "outputs": [9]}'.replace("9", "9" * 5000),
 }
 TACO = APPS_STDIN | {"input_output": json.dumps({"inputs": ["1\nab\n"], "outputs": ["ba\n"]}), "name": "reversed"}
 del TACO["problem_id"]
@@ -174,6 +179,12 @@ def sandbox():
         yield sandbox
 
 
+def load_nothing(load, row):
+    with pytest.raises(UsageError, match="holds no problem"):
+        load(row)
+    return True
+
+
 def passes(sandbox, problem, completion):
     return sandbox.submit(problem.program(completion)).result().passed
 
@@ -193,6 +204,12 @@ def test_setup_code_of_mbpp_runs_before_its_tests(load, sandbox):
     (problem,) = load(MBPP | row | {"test_setup_code": "root = Node(7)", "test_list": ["assert f(root) == 7"]})
     assert problem.entry_point == "f" and check_solutions([problem], sandbox) == {}
     assert passes(sandbox, problem, problem.solution.replace("node.x", "8")) == (False,)
+
+
+def test_imports_of_sanitized_mbpp_are_made_for_its_tests(load, sandbox):
+    row = {"code": "def f(x):\n  return x", "test_imports": ["import operator"]}
+    (problem,) = load(MBPP_SANITIZED | row | {"test_list": ["assert f(operator.add(1, 2)) == 3"]})
+    assert check_solutions([problem], sandbox) == {}
 
 
 def test_humaneval_also_compressed(tmp_path, sandbox):
@@ -217,13 +234,16 @@ def test_evalplus_tests_are_lists_of_inputs_and_results(load, sandbox):
 def test_evalplus_without_results_expects_what_the_solution_returns(load, sandbox):
     (problem,) = load(EVALPLUS_RAW)
     assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("",), ""), Call(("abab",), "ababa")]
+    assert len(problem.tests) == 3 and load_nothing(
+        load, EVALPLUS_RAW | {"canonical_solution": "    return object()\n"}
+    )
     (problem,) = load(HUMANEVAL | {"test": EVALPLUS_CROSSCHECK})
     assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("x",), "x")]
 
 
 def test_apps_and_taco(load, sandbox):
-    problems = load(APPS_STDIN, APPS_CALL, APPS_KEYS, TACO)
-    assert [problem.task_id for problem in problems] == ["0", "2", "3", "4"]
+    problems = load(APPS_STDIN, APPS_CALL, APPS_KEYS, APPS_HUGE, TACO)
+    assert [problem.task_id for problem in problems] == ["0", "2", "3", "4", "5"]
     assert problems[0].tests == [StdIO("2\nab\ncd\n", "ba\ndc\n"), StdIO("1\nxyz", "zyx")]
     assert problems[1].entry_point == "count" and problems[1].prompt.endswith("-> List[int]:")
     assert check_solutions(problems, sandbox) == {}  # a tuple is as good as a list, [3] may stand for 3
@@ -411,7 +431,7 @@ HELPED = "import math\nfrom typing import List\n\nLIMIT: int = 3\n\n@wraps\ndef 
         + "\n```\n```python\n{}```",
         "First try:\n```python\ndef f(x):\n    return 0\n```\nBetter:\n```python\n{}```",
         "```python\n{}```\nIt prints:\n```text\ndef f(x) is 2\n```",
-        "<think>```python\ndef f(x):\n    return 0\n```</think>\n```python\n{}```",
+        "<think>```python\ndef f(x):\n    return 0\n```</think>\n{}",
         "The function is here.\n\n{}\n\nIt works as follows:\n1. It adds one.\n",
         "{}\nprint(f(3))\nassert f(1) == 3\n",
         '```python\n{}\nif __name__ == "__main__":\n    input()\n```',
