@@ -3,16 +3,17 @@
     minirl                                          train the toy: a small code model, on a CPU, in minutes
     minirl train --reward pass_rate --seed 1        ... on the share of passed tests instead of all-or-nothing
     minirl train --resume runs/NAME --steps 200     go on with a run
-    minirl train --model DIR --problems FILE.jsonl  your own model and problems
+    minirl train --model DIR --problems FILE.jsonl  a model of the Hugging Face hub or a folder, and your problems
     torchrun --nproc-per-node 2 minirl.py train     several processes share every batch
-    minirl eval --model runs/NAME --samples 32      pass@1, pass@8, pass rate
+    minirl eval --model runs/NAME --samples 32      pass@1, pass@8, pass rate; minirl eval A B compares two
+    minirl check FILE.jsonl                         do the reference solutions of the problems pass?
     minirl inspect runs/NAME                        one group of samples under the microscope
     minirl plot runs/A runs/B                       curves
     minirl train --help                             all settings          (python minirl.py ... does the same)
 
 The data flows from top to bottom, and so does this file:
 
-     1  Problem            a prompt, and tests that say whether a program solves it
+     1  Problem            a prompt, and tests that say whether a program solves it; benchmarks; code in answers
      2  toy_problems       a grammar of small functions, and the mistakes programmers make in them
      3  Policy             a causal language model; the toy's is trained here, once, on careless solutions
      4  sample             a group of completions for every problem
@@ -30,7 +31,7 @@ Shapes are written in this order: P problems, G samples a group, T tests, L comp
 
 What is left out, and the place to change to get it: a value model and GAE (train: advantages would come from it), a
 learning-rate decay (train, where the rate is set), top-p sampling (sample; the log-probabilities must follow), dynamic
-sampling that replaces dead groups (train, before update), chat templates (Problem.prompt is used as it is).
+sampling that replaces dead groups (train, before update).
 """
 
 from __future__ import annotations
@@ -825,7 +826,8 @@ def load_policy(
 
     toy_noise     how careless the toy's base model learnt to be; a higher noise is a weaker base
     precision     float32, bfloat16, or auto: bfloat16 on a GPU that has it
-    prompt_style  chat, completion, verbatim (see Policy), or auto: chat for a tokenizer with a chat template
+    prompt_style  chat, completion, verbatim (see Policy), or auto: chat for a tokenizer with a chat template,
+                  verbatim for the toy, which has learnt to end what it writes, else completion
     Raises UsageError where there is no such model, or no such device.
     """
     device = _device(device)
@@ -837,7 +839,7 @@ def load_policy(
         raise UsageError(f"the model {name!r} has no chat template; choose --prompt-style completion")
     policy.prompt_style = prompt_style
     if prompt_style == "auto":
-        policy.prompt_style = "chat" if tokenizer.chat_template else "completion"
+        policy.prompt_style = "chat" if tokenizer.chat_template else "verbatim" if is_toy(name) else "completion"
     return policy
 
 
@@ -1790,9 +1792,9 @@ class Config:
     steps: int = _setting(100, "training steps")
     problems_per_step: int = _setting(16, "problems (groups) a step")
     group_size: int = _setting(8, "samples a group")
-    max_new_tokens: int = _setting(32, "longest completion, in tokens")
+    max_new_tokens: int | None = _setting(None, "longest completion, in tokens; default: 32 for the toy, else 512")
     temperature: float = _setting(1.0, "sampling temperature while training")
-    lr: float = _setting(5e-4, "learning rate of AdamW")
+    lr: float | None = _setting(None, "learning rate of AdamW; default: 5e-4 for the toy, else 1e-6")
     warmup_steps: int = _setting(5, "steps over which the learning rate rises linearly to lr")
     weight_decay: float = _setting(0.0, "decoupled weight decay of AdamW")
     max_grad_norm: float = _setting(1.0, "the gradient is scaled down to this norm")
@@ -1819,6 +1821,13 @@ class Config:
     resume: str = _setting("", "run folder to continue, with its settings, up to --steps")
 
     def __post_init__(self):
+        toy = is_toy(self.model)
+        if self.lr is None:
+            self.lr = 5e-4 if toy else 1e-6
+        if self.max_new_tokens is None:
+            self.max_new_tokens = 32 if toy else 512
+        if self.prompt_style == "auto" and toy:
+            self.prompt_style = "verbatim"
         for name, choices in (
             ("algorithm", ADVANTAGES),
             ("reward", REWARDS),
@@ -1853,6 +1862,15 @@ class Config:
             )
         if self.group_size * self.problems_per_step < 2:
             raise UsageError("group_size or problems_per_step must be at least 2: reinforce judges against the batch")
+
+
+def is_toy(model: str) -> bool:
+    """Is a model the toy, or one that was trained from it?"""
+    file = Path(model) / "config.json"
+    try:
+        return model == "toy" or is_toy(json.loads(file.read_text(encoding="utf-8"))["model"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _seed(*parts: Any) -> int:
@@ -2006,7 +2024,7 @@ def train(config: Config) -> Path:
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
     if done > config.steps:
         raise UsageError(f"the run in {folder} has done {done} steps already; choose more --steps than {config.steps}")
-    _encode_prompts(policy, [*train_problems, *held_out], config.max_new_tokens)  # refuses what is too long
+    train_problems, held_out = (those_that_fit(policy, part, config) for part in (train_problems, held_out))
     lead = rank() == 0  # the process that writes
     if lead:
         folder = folder or new_run_folder(config)
@@ -2233,6 +2251,18 @@ def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
     if not problems or not held_out:
         raise UsageError(f"no toy problem is left for families {config.families} and levels {config.levels}")
     return problems, held_out[: config.eval_size]
+
+
+def those_that_fit(policy: Policy, problems: list[Problem], config: Config) -> list[Problem]:
+    """The problems whose prompt leaves room for a completion in the model's context."""
+    room = policy.context - config.max_new_tokens
+    fitting = [problem for problem in problems if 1 <= len(policy.prompt_ids(problem)) <= room]
+    if not fitting:
+        _encode_prompts(policy, problems, config.max_new_tokens)  # says so
+    if len(fitting) < len(problems) and rank() == 0:
+        left_out = f"{len(problems) - len(fitting)} of {len(problems)} problems are left out"
+        print(f"minirl: {left_out}: their prompts are longer than {room} tokens", file=sys.stderr)
+    return fitting
 
 
 def choose_problems(
@@ -2605,6 +2635,7 @@ def eval_command(argv: list[str]) -> None:
     problems = toy_problems("test", config.families, config.levels)
     problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
     policy = load_policy_together(config.model, config)
+    problems = those_that_fit(policy, problems, config)
     with open_sandbox(config) as sandbox:
         if config.drop_broken:
             broken = gather([check_solutions(problems, sandbox) if rank() == 0 else None])[0]

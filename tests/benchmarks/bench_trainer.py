@@ -1,7 +1,7 @@
 """One training step of the toy: minirl against TRL's GRPOTrainer, and against what this machine's arithmetic allows.
 
     pip install -e '.[bench]'
-    python tests/benchmarks/bench_trainer.py [--rounds 5] [--steps 20] [--trl-python PYTHON]
+    python tests/benchmarks/bench_trainer.py [--rounds 5] [--steps 100] [--trl-python PYTHON]
 
 Both trainers get the same weights, problems in the same order, group size, completion length, optimizer, float32 and
 the same sandbox reward; neither scores samples a second time nor keeps a reference model. Each runs alone in a process
@@ -40,6 +40,9 @@ def peak_megabytes() -> float:
 def settings(arguments: argparse.Namespace) -> minirl.Config:
     return minirl.Config(
         model=arguments.model,
+        lr=5e-4,
+        max_new_tokens=32,
+        prompt_style="verbatim",
         steps=arguments.steps,
         reward=arguments.reward,
         eval_every=0,
@@ -163,7 +166,7 @@ def child(name: str, arguments: argparse.Namespace, model: Path, scratch: Path) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--reward", default="binary", choices=["binary", "pass_rate"])
     parser.add_argument("--trl-python", default=sys.executable)
     parser.add_argument("--run", choices=["minirl", "trl"], help=argparse.SUPPRESS)
