@@ -325,9 +325,7 @@ def download(url: str) -> Path:
                         out.write(block)
                         bar.update(len(block))
             if size not in (None, out.tell()):
-                raise OSError(
-                    f"the connection ended after {out.tell()} of {size} bytes; the next try goes on from there"
-                )
+                raise OSError(f"the connection ended after {out.tell()} of {size} bytes; the next try goes on there")
         part.rename(file)
     except (OSError, http.client.HTTPException, ValueError) as error:  # no network, no such page, no space, ...
         if isinstance(error, urllib.error.HTTPError) and error.code == 416:
@@ -351,14 +349,12 @@ def _field(row: dict[str, Any], name: str, kinds: Any = str, default: Any = ...)
 
 def _read_minirl(row: dict[str, Any], number: int) -> tuple:
     task_id, prompt = str(_field(row, "task_id", (str, int))), _field(row, "prompt")
-    optional = [_field(row, name, (str, type(None)), None) for name in ("entry_point", "solution")]
+    entry_point, solution = (_field(row, name, (str, type(None)), None) for name in ("entry_point", "solution"))
+    tests = _field(row, "tests", list)
     try:
-        tests = [read_test(test) for test in _field(row, "tests", list)]
-    except UsageError:
-        raise
+        return task_id, prompt, [read_test(test) for test in tests], entry_point, solution
     except ValueError as error:
         raise UsageError(f"field 'tests': {error}") from None
-    return task_id, prompt, tests, *optional
 
 
 def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
@@ -376,15 +372,9 @@ def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
 
 
 def _read_humaneval(row: dict[str, Any], number: int) -> tuple:
-    entry_point, test = _field(row, "entry_point"), _field(row, "test")
+    task_id, prompt, entry_point, test = (_field(row, name) for name in ("task_id", "prompt", "entry_point", "test"))
     tests = _listed_calls(test) or split_test_function(test, entry_point)
-    return (
-        str(_field(row, "task_id", (str, int))),
-        _field(row, "prompt"),
-        tests,
-        entry_point,
-        row.get("canonical_solution"),
-    )
+    return task_id, prompt, tests, entry_point, row.get("canonical_solution")
 
 
 UNKNOWN = object()  # an expected value that the reference solution is yet to give
@@ -411,10 +401,10 @@ def _same_members(expected: Any, value: Any) -> bool:
 
 
 def _read_evalplus(row: dict[str, Any], number: int) -> tuple:
+    names = ("task_id", "prompt", "entry_point", "canonical_solution")
+    task_id, prompt, entry_point, solution = (_field(row, name) for name in names)
     inputs = [*_field(row, "base_input", list), *(row.get("plus_input") or [])]
-    tests = [Call(tuple(args), UNKNOWN) for args in inputs]
-    parts = [_field(row, name) for name in ("prompt", "entry_point", "canonical_solution")]
-    return _field(row, "task_id"), parts[0], tests, *parts[1:]
+    return task_id, prompt, [Call(tuple(args), UNKNOWN) for args in inputs], entry_point, solution
 
 
 def _with_expected_values(problems: list[Problem]) -> list[Problem]:
@@ -446,9 +436,9 @@ def _json_call(args: list[Any], *expected: Any) -> Call:
     """A call described in JSON, which has neither tuples nor numbers as keys; any of the expected values is right."""
 
     def with_numbers(value: Any) -> Any:
-        return (
-            {int(k): v for k, v in value.items()} if isinstance(value, dict) and all(map(str.isdigit, value)) else value
-        )
+        if not isinstance(value, dict) or not all(map(str.isdigit, value)):
+            return value
+        return {int(key): item for key, item in value.items()}
 
     return Call(tuple(map(with_numbers, args)), functools.partial(_equals_json, tuple(map(with_numbers, expected))))
 
@@ -469,10 +459,7 @@ def _read_apps(row: dict[str, Any], number: int) -> tuple:
     if entry_point:  # what is expected may be wrapped in a list
         tests = [_json_call(args, output, *(output[:1] if isinstance(output, list) else [])) for args, output in pairs]
     else:
-        texts = [
-            ["\n".join(map(str, part)) if isinstance(part, list) else str(part) for part in pair] for pair in pairs
-        ]
-        tests = [StdIO(*pair) for pair in texts]
+        tests = [StdIO(*("\n".join(map(str, x)) if isinstance(x, list) else str(x) for x in pair)) for pair in pairs]
     prompt = "\n\n".join(filter(None, [_field(row, "question").strip(), (row.get("starter_code") or "").strip()]))
     task_id = next((str(row[name]) for name in ("problem_id", "task_id", "id") if name in row), str(number))
     return task_id, prompt, tests, entry_point, solutions[0]
@@ -486,12 +473,11 @@ def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
         private = json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(private)))).load())
     entry_point, tests = (_from_json(row.get("metadata")) or {}).get("func_name"), []
     for test in [*(_from_json(row["public_test_cases"]) or []), *private]:
+        given, wanted = test["input"], test["output"]
         if test["testtype"] == "functional":
-            tests.append(
-                _json_call([json.loads(line) for line in test["input"].splitlines()], json.loads(test["output"]))
-            )
+            tests.append(_json_call([json.loads(line) for line in given.splitlines()], json.loads(wanted)))
         else:
-            tests.append(StdIO(test["input"], test["output"]))
+            tests.append(StdIO(given, wanted))
     prompt, starter = _field(row, "question_content").strip(), (row.get("starter_code") or "").strip()
     prompt += f"\n\nYour program must start so:\n```python\n{starter}\n```" if starter else ""
     return str(_field(row, "question_id", (str, int))), prompt, tests, entry_point, None
@@ -522,12 +508,9 @@ def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, 
         result = future.result()
         failed = [i for i, verdict in enumerate(result.verdicts) if verdict != Verdict.passed]
         if failed:
-            counts = collections.Counter(map(str, result.verdicts))
-            mix = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-            detail = result.details[failed[0]]
-            reasons[task_id] = f"{mix}; test {failed[0] + 1}: {result.verdicts[failed[0]]}" + (
-                f" ({detail:.150})" * bool(detail)
-            )
+            mix = ", ".join(f"{n} {verdict}" for verdict, n in collections.Counter(result.verdicts).most_common())
+            detail = f" ({result.details[failed[0]]:.150})" if result.details[failed[0]] else ""
+            reasons[task_id] = f"{mix}; test {failed[0] + 1}: {result.verdicts[failed[0]]}{detail}"
     return reasons
 
 
@@ -1922,16 +1905,23 @@ def join_processes(config: Config) -> None:
     dist.init_process_group("cpu:gloo,cuda:nccl" if config.device.startswith("cuda") else "gloo")
 
 
-def load_policy_together(name: str, config: Config) -> Policy:
-    """load_policy in every process. On every machine the first one goes first: it may have to make the toy's base
-    model, or to download one. All get the weights of process 0: another machine may round otherwise."""
+@contextlib.contextmanager
+def one_goes_first():
+    """On every machine the first process goes ahead of the others: it may have to download something, or to make the
+    toy's base model."""
     is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0
     if world_size() > 1 and not is_first:
         dist.barrier()
-    policy = load_policy(name, config.toy_noise, config.device, config.precision, config.prompt_style)
+    yield
+    if world_size() > 1 and is_first:
+        dist.barrier()
+
+
+def load_policy_together(name: str, config: Config) -> Policy:
+    """load_policy in every process. All get the weights of process 0: another machine may round otherwise."""
+    with one_goes_first():
+        policy = load_policy(name, config.toy_noise, config.device, config.precision, config.prompt_style)
     if world_size() > 1:
-        if is_first:
-            dist.barrier()
         for parameter in policy.model.parameters():
             dist.broadcast(parameter.data, 0)
         policy.refresh_sampler()
@@ -2007,7 +1997,8 @@ def train(config: Config) -> Path:
     run would have. Raises UsageError for settings that cannot work, before anything is written.
     """
     join_processes(config)
-    train_problems, held_out = training_problems(config)
+    with one_goes_first():
+        train_problems, held_out = training_problems(config)
     folder = Path(config.resume) if config.resume else None
     checkpoint = find_checkpoint(folder) if folder else None
     if folder:
@@ -2624,6 +2615,8 @@ def eval_command(argv: list[str]) -> None:
     if extra.measured:
         print(compare(extra.measured))
         return
+    if "temperature" in settings:
+        settings.setdefault("eval_temperature", settings["temperature"])
     if extra.greedy:
         settings |= {"eval_samples": 1, "eval_temperature": 0.0}
     if "eval_size" not in settings and settings.get("problems", "toy") != "toy":
@@ -2633,7 +2626,8 @@ def eval_command(argv: list[str]) -> None:
         raise UsageError(f"the file {config.out} exists already; choose another --out")
     join_processes(config)
     problems = toy_problems("test", config.families, config.levels)
-    problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
+    with one_goes_first():
+        problems = (load_problems(config.problems) if config.problems != "toy" else problems)[: config.eval_size]
     policy = load_policy_together(config.model, config)
     problems = those_that_fit(policy, problems, config)
     with open_sandbox(config) as sandbox:
