@@ -116,7 +116,7 @@ def test_a_curriculum_keeps_problems_by_what_the_base_model_solves(toy, capsys, 
     settings |= {"min_pass": 0.1, "max_pass": 0.9}
     whole = train(Config(out=str(tmp_path / "whole"), **settings))
     shares = {
-        r["task_id"]: sum(map(all, r["outcomes"])) / 4
+        r["task_id"]: sum(map(all, r["outcomes"])) / 8
         for r in read_jsonl(whole / "evaluations/training_problems.jsonl")
     }
     kept = json.loads((whole / "problems.json").read_text())
