@@ -48,6 +48,7 @@ import functools
 import gzip
 import hashlib
 import http.client
+import importlib
 import importlib.util
 import inspect
 import io
@@ -66,7 +67,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -1470,7 +1471,116 @@ def pass_rate(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (outcomes & mask).sum(-1) / mask.sum(-1)
 
 
-REWARDS = {"binary": binary, "pass_rate": pass_rate}
+def gated(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The pass rate only while nobody in the group fully passes; else binary. [P, G, T] -> [P, G].
+
+    A group 1111 1110 0000 gets 1 0 0; a group 1110 1000 0000 gets 0.75 0.25 0. A partial pass never competes with a
+    full one, but most groups that are dead under binary live.
+    """
+    full = binary(outcomes, mask)
+    return torch.where(full.amax(-1, keepdim=True) > 0, full, pass_rate(outcomes, mask))
+
+
+def hard_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The share of passed tests, each weighted by how rarely the group passes it. [P, G, T] -> [P, G].
+
+    R = sum_t w_t x_t / sum_t w_t,  w_t = 1 - the group's mean of x_t.  A group 1111 1110 1100 1000 has the weights
+    0, 1/4, 1/2, 3/4 and gets 1, 1/2, 1/6, 0: what everybody passes earns nobody anything.
+    """
+    passed = (outcomes & mask).float()
+    weights = (1 - passed.mean(-2, keepdim=True)) * mask
+    total = weights.sum(-1)
+    return torch.where(total > 0, (weights * passed).sum(-1) / total.clamp(min=1e-9), 1.0)  # 0: all pass all
+
+
+def power(outcomes: torch.Tensor, mask: torch.Tensor, exponent: float = 4.0) -> torch.Tensor:
+    """The pass rate to a power: a near miss earns something, a half-pass next to nothing. [P, G, T] -> [P, G].
+
+    R = (passed / tests)^4.  Outcomes 1111, 1110 and 1100 get 1, 0.32 and 0.06.
+    """
+    return pass_rate(outcomes, mask) ** exponent
+
+
+def mixed(outcomes: torch.Tensor, mask: torch.Tensor, share: float = 0.5) -> torch.Tensor:
+    """The mean of binary and pass rate: a full pass stands out by a bonus. [P, G, T] -> [P, G].
+
+    R = (1[all pass] + passed / tests) / 2.  Outcomes 1111 and 1110 get 1 and 0.375.
+    """
+    return (1 - share) * binary(outcomes, mask) + share * pass_rate(outcomes, mask)
+
+
+def frontier(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """hard_tests, but 0 for a sample if another one of the group passes strictly more. [P, G, T] -> [P, G].
+
+    Sample j dominates i if it passes every test that i passes, and another one. A full pass dominates everything else:
+    then this is the binary reward, with no rule that says so. A group 1100 1000 0011 0000 gets 5/11, 0, 6/11, 0: the
+    second and the last are dominated, which leaves fewer directions that could cancel each other.
+    """
+    passed = outcomes & mask
+    covers = (passed.unsqueeze(-3) | ~passed.unsqueeze(-2)).all(-1)  # [P, i, j]: j passes whatever i passes
+    dominated = (covers & ~covers.transpose(-1, -2)).any(-1)
+    return hard_tests(outcomes, mask) * ~dominated
+
+
+REWARDS = {
+    "binary": binary,
+    "pass_rate": pass_rate,
+    "gated": gated,
+    "hard_tests": hard_tests,
+    "power": power,
+    "mixed": mixed,
+    "frontier": frontier,
+}
+
+
+def find_reward(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A reward of REWARDS, or one of yours by its path, "my_file.my_reward". (In a notebook, enter it in REWARDS.)"""
+    module, _, function = name.rpartition(".")
+    if name in REWARDS:
+        return REWARDS[name]
+    if not module:
+        raise UsageError(f"unknown reward {name!r}; choose from {', '.join(REWARDS)}, or name a function: my_file.mine")
+    try:
+        sys.path.insert(0, os.getcwd())
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"cannot find the reward {name!r}: {error}") from None
+    finally:
+        sys.path.remove(os.getcwd())
+
+
+def group_census(outcomes: torch.Tensor, mask: torch.Tensor, group_size: int | None = None) -> dict[str, float]:
+    """What kinds of groups there are, as shares, and which of them give no signal under which reward.
+
+    outcomes, mask [P, G, T]. all_pass: every sample passes; mixed: some do; partial_only: none does, but some test is
+    passed; nothing: no test is. dead/REWARD: all rewards of the group are equal. A smaller group_size takes the samples
+    in so many smaller groups, as if they had been drawn so.
+    """
+    size = group_size or outcomes.shape[1]
+    groups = outcomes.shape[1] // size
+    if not groups:
+        raise UsageError(f"group_size must be at most {outcomes.shape[1]}, the samples of each problem, got {size}")
+    outcomes, mask = (x[:, : groups * size].reshape(-1, size, x.shape[-1]) for x in (outcomes, mask))
+    full, some = binary(outcomes, mask), (outcomes & mask).any(-1).any(-1)
+    kinds = {
+        "all_pass": full.all(-1),
+        "mixed": full.any(-1) & ~full.all(-1),
+        "partial_only": ~full.any(-1) & some,
+        "nothing": ~some,
+    }
+    kinds |= {f"dead/{name}": is_dead(reward(outcomes, mask)).squeeze(-1) for name, reward in REWARDS.items()}
+    return {name: float(groups_of_kind.float().mean()) for name, groups_of_kind in kinds.items()}
+
+
+def live_groups(p: float, group_size: int) -> float:
+    """The chance that a group has signal under the binary reward, if each sample passes with probability p.
+
+    1 - (1 - p)^G - p^G.
+
+    >>> live_groups(0.5, 2)
+    0.5
+    """
+    return 1 - (1 - p) ** group_size - p**group_size
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1771,7 +1881,7 @@ class Config:
     families: list[str] = _setting(list(FAMILIES), "families of toy problems")
     levels: list[int] = _setting([1, 2, 3], "levels of toy problems: how many of the three slots ask for something")
     algorithm: str = _setting("grpo", "grpo, rloo, dr_grpo or reinforce")
-    reward: str = _setting("binary", "binary or pass_rate")
+    reward: str = _setting("binary", f"{', '.join(REWARDS)}; or my_file.my_reward")
     steps: int = _setting(100, "training steps")
     problems_per_step: int = _setting(16, "problems (groups) a step")
     group_size: int = _setting(8, "samples a group")
@@ -1813,7 +1923,6 @@ class Config:
             self.prompt_style = "verbatim"
         for name, choices in (
             ("algorithm", ADVANTAGES),
-            ("reward", REWARDS),
             ("normalisation", ("auto", "token", "sequence", "constant")),
             ("precision", ("auto", "float32", "bfloat16")),
             ("prompt_style", ("auto", "chat", "completion", "verbatim")),
@@ -1836,6 +1945,7 @@ class Config:
             for name in names.split():
                 if not valid(getattr(self, name)):
                     raise UsageError(f"{name} {words}, got {getattr(self, name)}")
+        find_reward(self.reward)
         if not 0 <= self.min_pass <= self.max_pass <= 1:
             raise UsageError(f"it must be 0 <= min_pass <= max_pass <= 1, got {self.min_pass} and {self.max_pass}")
         if self.group_size < 2 and self.algorithm != "reinforce":
@@ -2050,7 +2160,7 @@ def train(config: Config) -> Path:
             outcomes, mask = grade(problems[rank() :: world_size()], rollout, sandbox)
             rollout, outcomes, mask = gather_rollout(rollout, outcomes, mask)  # [P, G, T]
             graded = time.perf_counter()
-            rewards = REWARDS[config.reward](outcomes, mask)  # [P, G]
+            rewards = find_reward(config.reward)(outcomes, mask)  # [P, G]
             advantages = ADVANTAGES[config.algorithm](rewards)  # [P, G]
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * min(1.0, step / max(1, config.warmup_steps))
@@ -2064,6 +2174,7 @@ def train(config: Config) -> Path:
                 "full_pass": float(binary(outcomes, mask).mean()),
                 "dead_groups": float(is_dead(rewards).float().mean()),
                 "sandbox_errors": sum(v == Verdict.sandbox_error for g in rollout.verdicts for s in g for v in s),
+                "census": group_census(outcomes, mask),
                 **stats,
                 "entropy": float(rollout.entropy[rollout.completion_mask].mean()),
                 "tokens": int(rollout.completion_mask.sum()),
@@ -2436,15 +2547,15 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 # 12. Diagnostics: one group under the microscope, and the curves of runs
 
 
-def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
+def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[str] = ("binary", "pass_rate")) -> str:
     """A table of one saved group: a line a sample, the best first, with a mark per test, and its reward and advantage
-    under every reward and algorithm. The step's other groups matter to reinforce alone: its baseline is the batch's."""
+    under the rewards shown and every algorithm. (The step's other groups matter to reinforce alone.)"""
     outcomes, mask = outcomes_of_rows(rows)
     row = rows[index]
     first = row["completions"].index
     columns: list[tuple[str, str, torch.Tensor]] = []  # reward, heading, values [G]
-    for reward_name, reward in REWARDS.items():
-        rewards = reward(outcomes, mask)
+    for reward_name in shown:
+        rewards = find_reward(reward_name)(outcomes, mask)
         columns.append((reward_name, "reward", rewards[index]))
         columns += [(reward_name, name, advantage(rewards)[index]) for name, advantage in ADVANTAGES.items()]
     marks = ["".join("✓" if passed else "✗" for passed in passes) for passes in row["outcomes"]]
@@ -2453,7 +2564,7 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int) -> str:
     lines = [
         row["prompt"].rstrip(),
         "",
-        (" " * (width + 6) + "  ".join(f"{name:^46}" for name in REWARDS)).rstrip(),
+        (" " * (width + 6) + "  ".join(f"{name:^46}" for name in shown)).rstrip(),
         f"      {'tests':{width}}" + "".join(f"{name:>{8 if name == 'reward' else 10}}" for _, name, _ in columns),
     ]
     for completion, count in sorted(samples.items(), key=lambda item: -sum(row["outcomes"][first(item[0])])):
@@ -2479,7 +2590,8 @@ def most_instructive(rows: Sequence[dict[str, Any]]) -> int:
 
 
 # One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
-COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00"}
+COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
+COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000"}
 LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
 
 
@@ -2727,7 +2839,7 @@ def inspect_command(argv: list[str]) -> None:
         rows = read_jsonl(file)
         if not rows:
             raise UsageError(f"{extra.run} has no rollouts of step {extra.step}; it has {len(files)} steps")
-        where = f"{file}, {len(rows)} groups"
+        where, reward = f"{file}, {len(rows)} groups", saved_config(Path(extra.run)).reward
     else:
         config = Config(**settings)
         problems, _ = training_problems(config)
@@ -2738,12 +2850,13 @@ def inspect_command(argv: list[str]) -> None:
         rollout = sample_step(policy, problems, config, 1)
         with open_sandbox(config) as sandbox:
             rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))
-        where = f"{config.model}, drawn now, {len(rows)} groups"
+        where, reward = f"{config.model}, drawn now, {len(rows)} groups", config.reward
     names = [row["task_id"] for row in rows]
     if extra.task_id and extra.task_id not in names:
         raise UsageError(f"no group of {extra.task_id!r} there; the groups are {', '.join(names)}")
     index = names.index(extra.task_id) if extra.task_id else most_instructive(rows)
-    print(f"{names[index]}   ({where})\n\n{inspect_group(rows, index)}")
+    shown = dict.fromkeys(["binary", "pass_rate", reward])
+    print(f"{names[index]}   ({where})\n\n{inspect_group(rows, index, list(shown))}")
 
 
 def plot_command(argv: list[str]) -> None:

@@ -7,6 +7,7 @@ import random
 import pytest
 import torch
 
+import minirl
 from minirl import (
     ADVANTAGES,
     NORMALISATION,
@@ -15,11 +16,19 @@ from minirl import (
     _entropy,
     binary,
     dr_grpo,
+    find_reward,
+    frontier,
+    gated,
+    group_census,
     grpo,
+    hard_tests,
     is_dead,
+    live_groups,
+    mixed,
     pass_at_k,
     pass_rate,
     policy_loss,
+    power,
     reinforce,
     rloo,
     summarize,
@@ -38,6 +47,77 @@ def test_rewards_of_a_worked_example():
     outcomes, mask = outcomes_of(["1111", "1110", "0000"], ["11..", "10..", "00.."])
     assert binary(outcomes, mask).tolist() == [[1, 0, 0], [1, 0, 0]]
     assert pass_rate(outcomes, mask).tolist() == [[1, 0.75, 0], [1, 0.5, 0]]
+
+
+def test_rewards_of_groups_are_those_of_their_docstrings():
+    assert gated(*outcomes_of(["1111", "1110", "0000"], ["1110", "1000", "0000"])).tolist() == [
+        [1, 0, 0],
+        [0.75, 0.25, 0],
+    ]
+    hard = hard_tests(*outcomes_of(["1111", "1110", "1100", "1000"], ["1111"] * 4))
+    assert torch.allclose(hard, torch.tensor([[1, 1 / 2, 1 / 6, 0], [1, 1, 1, 1]]))
+    assert power(*outcomes_of(["1111", "1110", "1100"]))[0].tolist() == pytest.approx([1, 0.75**4, 0.5**4])
+    assert mixed(*outcomes_of(["1111", "1110", "0000"])).tolist() == [[1, 0.375, 0]]
+    assert torch.allclose(
+        frontier(*outcomes_of(["1100", "1000", "0011", "0000"], ["1110", "1111", "1111", "0001"])),
+        torch.tensor([[5 / 11, 0, 6 / 11, 0], [0, 1, 1, 0]]),
+    )
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_every_reward_gives_1_to_a_full_pass_and_less_to_anything_else(name):
+    generator = torch.Generator().manual_seed(0)
+    outcomes = torch.rand(200, 6, 5, generator=generator) < torch.rand(200, 1, 1, generator=generator)
+    mask = torch.arange(5) < torch.randint(1, 6, (200, 1, 1), generator=generator)
+    mask = mask.expand_as(outcomes)
+    rewards, full = REWARDS[name](outcomes, mask), binary(outcomes, mask) > 0
+    assert full.any() and rewards.shape == full.shape
+    assert rewards[full].tolist() == pytest.approx([1.0] * int(full.sum()))
+    assert (rewards[~full] < 1 - 1e-6).all() and (rewards >= 0).all()
+    # a sample's place in the group does not matter
+    order = torch.randperm(6, generator=generator)
+    assert torch.allclose(REWARDS[name](outcomes[:, order], mask), rewards[:, order])
+
+
+@pytest.mark.parametrize("name", ["gated", "frontier"])
+def test_beside_a_full_pass_gated_rewards_are_binary(name):
+    outcomes, mask = outcomes_of(["1111", "1110", "0111"], ["1111", "1111", "0000"])
+    assert torch.equal(REWARDS[name](outcomes, mask), binary(outcomes, mask))
+
+
+def test_a_census_tells_groups_apart_and_who_sees_no_signal():
+    outcomes, mask = outcomes_of(["11", "11"], ["11", "10"], ["10", "01"], ["10", "10"], ["00", "00"])
+    census = group_census(outcomes, mask)
+    kinds = {"all_pass": 0.2, "mixed": 0.2, "partial_only": 0.4, "nothing": 0.2}
+    assert {name: census[name] for name in kinds} == pytest.approx(kinds)
+    assert census["dead/binary"] == pytest.approx(0.8)  # all but the mixed one
+    assert census["dead/pass_rate"] == pytest.approx(0.8)  # 10 and 01 pass as many
+    # in smaller groups: the samples one by one have no signal at all
+    assert group_census(outcomes, mask, 1)["dead/binary"] == 1
+    with pytest.raises(UsageError, match="group_size must be at most 2"):
+        group_census(outcomes, mask, 3)
+
+
+def test_the_share_of_live_groups_is_that_of_the_theory():
+    generator = torch.Generator().manual_seed(0)
+    for p, size in ((0.1, 8), (0.5, 2), (0.9, 4)):
+        outcomes = torch.rand(4000, 8, 1, generator=generator) < p
+        dead = group_census(outcomes, torch.ones_like(outcomes), size)["dead/binary"]
+        assert 1 - dead == pytest.approx(live_groups(p, size), abs=0.03)
+
+
+def test_a_reward_of_ones_own_is_found_by_its_path(tmp_path, monkeypatch):
+    (tmp_path / "my_rewards.py").write_text("def squared(outcomes, mask):\n    return outcomes.float().mean(-1) ** 2\n")
+    monkeypatch.chdir(tmp_path)
+    assert find_reward("my_rewards.squared")(*outcomes_of(["10"])).tolist() == [[0.25]]
+    assert minirl.Config(reward="my_rewards.squared").reward == "my_rewards.squared"
+    for name, words in (
+        ("kindness", "choose from binary"),
+        ("no_file.f", "cannot find"),
+        ("my_rewards.g", "cannot find"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            find_reward(name)
 
 
 def test_rewards_ignore_what_the_mask_hides_and_change_nothing():
