@@ -2589,6 +2589,236 @@ def most_instructive(rows: Sequence[dict[str, Any]]) -> int:
     return int((torch.tensor([len(set(group.tolist())) for group in rates]) + 100 * mixed).argmax())
 
 
+def sample_gradients(policy: Policy, rollout: Rollout, p: int, weights: torch.Tensor, only: str = "") -> torch.Tensor:
+    """The gradient of every sample of group p on its own: g_i = grad sum_t w_it log pi(o_it). [G, L] -> [G, D].
+
+    With the trainer's weights (token_weights), sum_i A_i g_i is the on-policy gradient that it climbs. D is the number
+    of parameters, or of those whose names match the regular expression `only`: a large model has too many for G copies.
+    """
+    parameters = [x for name, x in policy.model.named_parameters() if x.requires_grad and re.search(only, name)]
+    if not parameters:
+        raise UsageError(f"no parameter's name matches {only!r}")
+    ids, mask = rollout.completion_ids[p], rollout.completion_mask[p]
+    prompt = rollout.prompt_ids[p : p + 1], rollout.prompt_mask[p : p + 1]
+    rows: dict[tuple[int, ...], torch.Tensor] = {}
+    for i in range(len(ids)):
+        key = tuple(ids[i][mask[i]].tolist())
+        if key not in rows:
+            logprobs = token_logprobs(policy, *prompt, ids[i : i + 1], mask[i : i + 1], rollout.temperature)
+            gradients = torch.autograd.grad((logprobs * weights[i]).masked_fill(~mask[i], 0.0).sum(), parameters)
+            rows[key] = torch.cat([gradient.flatten() for gradient in gradients])
+    return torch.stack([rows[tuple(row[m].tolist())] for row, m in zip(ids, mask, strict=True)])
+
+
+def written_rollout(policy: Policy, problem: Problem, texts: Sequence[str]) -> Rollout:
+    """A rollout of one group with these completions, as if the policy had written them and an end token after each."""
+    prompt = _pad(policy, [policy.prompt_ids(problem)], side="left")
+    ids, mask = _pad(policy, [[*_encode(policy, text), policy.eos_ids[0]] for text in texts], side="right")
+    zeros = torch.zeros(1, *ids.shape, device=ids.device)
+    return Rollout(*prompt, ids[None], mask[None], zeros, zeros, [list(texts)], 1.0)
+
+
+def _cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    """The cosine of two vectors, or of the last dimensions' mean; nan if one is 0."""
+    size = a.norm() * b.norm()
+    return float(a @ b / size) if size > 0 else math.nan
+
+
+def gradient_report(
+    policy: Policy,
+    problem: Problem,
+    rollout: Rollout,
+    outcomes: torch.Tensor,
+    mask: torch.Tensor,
+    p: int = 0,
+    *,
+    config: Config | None = None,
+    rewards: Sequence[str] = tuple(REWARDS),
+    only: str = "",
+) -> dict[str, Any]:
+    """How the samples of group p of a graded rollout push the policy, together and against each other.
+
+    cosines      [G, G]  of the samples' gradients (sample_gradients); norms [G]; pass_rates [G]
+    rewards      for each reward, under config's algorithm:
+      cancellation  |sum A_i g_i| / sum |A_i| |g_i|: 1 if all push one way, near 0 if they cancel; nan in a dead group
+      partial       the share of sum |A_i| |g_i| that partial passes contribute
+      alignment     cosine of sum A_i g_i with the gradient of the log-probability of problem.solution
+      own_alignment ... with that of the group's own full passes, nan if it has none
+      gain          change of the log-probability of problem.solution by one step of AdamW in that direction, in nats
+                    (all parameters, whatever `only` says)
+    """
+    config = config or Config()
+    normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
+    weights = token_weights(rollout.completion_mask[p], normalisation, config.max_new_tokens)
+    gradients = sample_gradients(policy, rollout, p, weights, only)
+    norms = gradients.norm(dim=-1)
+    rates, full = pass_rate(outcomes, mask)[p], binary(outcomes, mask)[p] > 0
+    partial = ((rates > 0) & ~full).to(norms.device)
+    solution = written_rollout(policy, problem, [problem.solution]) if problem.solution is not None else None
+    reference = sample_gradients(policy, solution, 0, torch.ones(1, 1), only)[0] if solution else None
+    own = gradients[full.to(norms.device)].sum(0)
+    report: dict[str, Any] = {
+        "cosines": (gradients @ gradients.T / (norms[:, None] * norms).clamp(min=1e-30)).tolist(),
+        "norms": norms.tolist(),
+        "pass_rates": rates.tolist(),
+        "has_full_pass": bool(full.any()),
+        "rewards": {},
+    }
+    for name in rewards:
+        advantages = ADVANTAGES[config.algorithm](find_reward(name)(outcomes, mask))[p].to(norms.device)
+        total, pushes = advantages @ gradients, advantages.abs() * norms
+        live = bool(pushes.sum() > 0)
+        report["rewards"][name] = {
+            "cancellation": float(total.norm() / pushes.sum()) if live else math.nan,
+            "partial": float(pushes[partial].sum() / pushes.sum()) if live else math.nan,
+            "alignment": _cosine(total, reference) if reference is not None else math.nan,
+            "own_alignment": _cosine(total, own),
+            "gain": _gain(policy, rollout, p, advantages, weights, solution, config.lr) if live and solution else 0.0,
+        }
+    return report
+
+
+def _gain(
+    policy: Policy,
+    rollout: Rollout,
+    p: int,
+    advantages: torch.Tensor,
+    weights: torch.Tensor,
+    solution: Rollout,
+    lr: float,
+) -> float:
+    """How much likelier, in nats, one AdamW step on one group makes a solution."""
+    copied = replace(policy, model=copy.deepcopy(policy.model), sampler=None, decoder=None)
+    optimizer = torch.optim.AdamW(copied.model.parameters(), lr=lr, weight_decay=0.0)
+
+    def score() -> float:
+        with torch.no_grad():
+            scores = token_logprobs(copied, *_group(solution, 0))
+        return float(scores[solution.completion_mask[0]].sum())
+
+    before = score()
+    logprobs = token_logprobs(copied, *_group(rollout, p), rollout.temperature)
+    objective = advantages.unsqueeze(-1) * weights * logprobs
+    (-objective.masked_fill(~rollout.completion_mask[p], 0.0).sum()).backward()
+    optimizer.step()
+    return score() - before
+
+
+def _group(rollout: Rollout, p: int) -> tuple[torch.Tensor, ...]:
+    """The prompt, once a sample, and the completions of group p, as token_logprobs takes them."""
+    size = rollout.completion_ids.shape[1]
+    prompt = (tensor[p : p + 1].expand(size, -1) for tensor in (rollout.prompt_ids, rollout.prompt_mask))
+    return *prompt, rollout.completion_ids[p], rollout.completion_mask[p]
+
+
+def grammar_programs(problem: ToyProblem) -> list[str]:
+    """All completions that the toy's grammar can make for a problem: every choice of the three slots, with the care for
+    an empty list and without it, and the constants."""
+    family = problem.family
+    reducers = [*family.reducers.values()]
+    reducers += [FORGETFUL[reducer] for reducer in reducers if reducer in FORGETFUL]
+    choices = itertools.product(family.filters.values(), family.maps.values(), reducers)
+    return [toy_completion(family, slots) for slots in choices] + [f"    return {c}\n" for c in family.constants]
+
+
+@dataclass
+class Enumeration:
+    """Every program of the toy's grammar on one problem: M programs, T tests, D parameters.
+
+    rollout        one group of M samples          outcomes  [M, T]
+    probabilities  [M], of the policy              gradients [2, D], of P(full pass) and of E[pass rate], exactly
+    """
+
+    rollout: Rollout
+    outcomes: torch.Tensor
+    probabilities: torch.Tensor
+    gradients: torch.Tensor
+
+
+def enumerate_programs(policy: Policy, problem: ToyProblem, sandbox: Sandbox) -> Enumeration:
+    """Grade and score all programs of the grammar: grad sum_y pi(y) R(y) = sum_y pi(y) R(y) grad log pi(y)."""
+    texts = grammar_programs(problem)
+    rollout = written_rollout(policy, problem, texts)
+    outcomes = torch.tensor([result.passed for result in sandbox.map([problem.program(text) for text in texts])])
+    everything = torch.ones_like(outcomes)
+    values = torch.stack([reward(outcomes[None], everything[None])[0] for reward in (binary, pass_rate)])  # [2, M]
+    parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
+    gradients = torch.zeros(2, sum(parameter.numel() for parameter in parameters))
+    probabilities = torch.zeros(len(texts))
+    ids, mask = rollout.completion_ids[0], rollout.completion_mask[0]
+    for rows in torch.arange(len(texts)).split(256):
+        prompt_of = torch.zeros(len(rows), dtype=torch.long, device=ids.device)
+        prompt = rollout.prompt_ids, rollout.prompt_mask
+        scores = token_logprobs(policy, *prompt, ids[rows], mask[rows], prompt_of=prompt_of)
+        scores = scores.masked_fill(~mask[rows], 0.0).sum(-1)
+        probabilities[rows] = scores.detach().exp().cpu()
+        for i in (0, 1):
+            weights = (probabilities[rows] * values[i, rows]).to(scores.device)
+            parts = torch.autograd.grad((weights * scores).sum(), parameters, retain_graph=i == 0)
+            gradients[i] += torch.cat([part.flatten() for part in parts]).cpu()
+    return Enumeration(rollout, outcomes, probabilities, gradients)
+
+
+def exact_report(
+    policy: Policy,
+    problem: ToyProblem,
+    sandbox: Sandbox,
+    *,
+    group_sizes: Sequence[int] = (4, 16),
+    groups: int = 16,
+    rewards: Sequence[str] = tuple(REWARDS),
+    algorithm: str = "rloo",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What groups of samples make of the exact gradient of P(full pass), on a toy problem with enumerated programs.
+
+    mass       the probability that the policy gives to these programs; the rest is taken to pass nothing
+    p_full, pass_rate, cosine   the two objectives, and the cosine of their exact gradients
+    rewards    for each reward and group size, over the live ones of `groups` groups, drawn from the enumeration:
+      bias       cosine of the mean update with grad P(full pass): do the objectives agree?
+      agreement  mean cosine of a group's update with the mean one: what variance and conflict leave of it
+      cosine     mean cosine of a group's update with grad P(full pass): what counts
+      live       the share of groups with a signal
+    """
+    programs = enumerate_programs(policy, problem, sandbox)
+    rates = programs.outcomes.float().mean(-1)
+    report: dict[str, Any] = {
+        "mass": float(programs.probabilities.sum()),
+        "p_full": float(programs.probabilities @ (rates == 1).float()),
+        "pass_rate": float(programs.probabilities @ rates),
+        "cosine": _cosine(*programs.gradients),
+        "rewards": {name: {} for name in rewards},
+    }
+    generator = torch.Generator().manual_seed(seed)
+    draws = {
+        size: torch.multinomial(programs.probabilities, groups * size, True, generator=generator)
+        for size in group_sizes
+    }
+    drawn = torch.cat(list(draws.values())).unique()
+    ids, mask = programs.rollout.completion_ids[:, drawn], programs.rollout.completion_mask[:, drawn]
+    some = replace(programs.rollout, completion_ids=ids, completion_mask=mask)
+    gradients = sample_gradients(policy, some, 0, torch.ones(len(drawn), 1, device=ids.device)).cpu()  # [distinct, D]
+    for size, places in draws.items():
+        outcomes = programs.outcomes[places].view(groups, size, -1)
+        rows = torch.searchsorted(drawn, places).view(groups, size)
+        for name in rewards:
+            advantages = ADVANTAGES[algorithm](find_reward(name)(outcomes, torch.ones_like(outcomes)))
+            pushes = torch.zeros(groups, len(drawn)).scatter_add_(1, rows, advantages)
+            updates = (pushes @ gradients)[(pushes != 0).any(-1)]
+            mean = updates.mean(0)
+
+            def mean_cosine(target: torch.Tensor, updates: torch.Tensor = updates) -> float:
+                return float(np.mean([_cosine(update, target) for update in updates])) if len(updates) else math.nan
+
+            report["rewards"][name][size] = {
+                "bias": _cosine(mean, programs.gradients[0]) if len(updates) else math.nan,
+                "agreement": mean_cosine(mean),
+                "cosine": mean_cosine(programs.gradients[0]),
+                "live": len(updates) / groups,
+            }
+    return report
+
+
 # One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
 COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000"}

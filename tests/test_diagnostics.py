@@ -1,0 +1,191 @@
+"""Diagnostics of gradients: against single backward passes, the trainer's own gradient, and finite differences."""
+
+import copy
+import math
+
+import pytest
+import torch
+from conftest import tiny_model
+from test_train import gradient_of
+
+from minirl import (
+    ADVANTAGES,
+    NORMALISATION,
+    Config,
+    Sandbox,
+    UsageError,
+    _encode,
+    binary,
+    enumerate_programs,
+    exact_report,
+    find_reward,
+    grade,
+    gradient_report,
+    grammar_programs,
+    make_policy,
+    pass_rate,
+    sample,
+    sample_gradients,
+    token_weights,
+    toy_problems,
+)
+
+PROBLEM = toy_problems("test", ["lists"])[0]
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(workers=2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def llama(tokenizer):
+    return make_policy(tiny_model(), tokenizer)
+
+
+@pytest.fixture
+def group(llama, sandbox):
+    """Six samples of a problem; outcomes are made up, since a random model passes nothing."""
+    rollout = sample(llama, [PROBLEM], 6, max_new_tokens=10, seed=2)
+    rollout.completion_ids[0, 3], rollout.completion_mask[0, 3] = (
+        rollout.completion_ids[0, 1],
+        rollout.completion_mask[0, 1],
+    )
+    passes = torch.tensor([10, 3, 0, 3, 7, 5])
+    outcomes = (torch.arange(10) < passes.unsqueeze(-1)).unsqueeze(0)
+    return rollout, outcomes, torch.ones_like(outcomes)
+
+
+def test_gradients_of_samples_equal_single_backward_passes(llama, group):
+    rollout = group[0]
+    weights = token_weights(rollout.completion_mask[0], "sequence", 10)
+    gradients = sample_gradients(llama, rollout, 0, weights)
+    prompt = _encode(llama, PROMPT) if (PROMPT := PROBLEM.prompt) else []
+    for i, mask in enumerate(rollout.completion_mask[0]):
+        ids = rollout.completion_ids[0, i][mask]
+        text = torch.cat([torch.tensor(prompt), ids])
+        distribution = llama.model(text[None]).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        score = distribution.gather(1, ids[:, None]).mean() / 6
+        llama.model.zero_grad()
+        score.backward()
+        slow = torch.cat([parameter.grad.flatten() for parameter in llama.model.parameters()])
+        assert torch.allclose(gradients[i], slow, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ADVANTAGES)
+def test_the_samples_add_up_to_the_trainers_gradient(llama, group, algorithm):
+    rollout, outcomes, mask = group
+    advantages = ADVANTAGES[algorithm](pass_rate(outcomes, mask))
+    trainers, _ = gradient_of(llama, rollout, advantages, algorithm=algorithm, max_new_tokens=10)
+    weights = token_weights(rollout.completion_mask[0], NORMALISATION[algorithm], 10)
+    summed = advantages[0] @ sample_gradients(llama, rollout, 0, weights)
+    assert torch.allclose(-summed, trainers, atol=1e-5 * float(trainers.abs().max()))
+
+
+def test_a_subset_of_parameters_is_a_part_of_the_gradient(llama, group):
+    weights = token_weights(group[0].completion_mask[0], "sequence", 10)
+    everything = sample_gradients(llama, group[0], 0, weights)
+    part = sample_gradients(llama, group[0], 0, weights, r"layers\.1\.mlp")
+    start = 0
+    for name, parameter in llama.model.named_parameters():
+        if "layers.1.mlp" in name:
+            break
+        start += parameter.numel()
+    assert torch.allclose(part, everything[:, start : start + part.shape[1]]) and part.shape[1] < everything.shape[1]
+    with pytest.raises(UsageError, match="no parameter's name matches 'nonsense'"):
+        sample_gradients(llama, group[0], 0, weights, "nonsense")
+
+
+def test_the_report_is_what_its_docstring_says(llama, group):
+    rollout, outcomes, mask = group
+    config = Config(max_new_tokens=10, lr=1e-3, algorithm="rloo")
+    before = copy.deepcopy(llama.model.state_dict())
+    report = gradient_report(llama, PROBLEM, rollout, outcomes, mask, config=config)
+    assert all(torch.equal(value, before[name]) for name, value in llama.model.state_dict().items())
+    gradients = sample_gradients(llama, rollout, 0, token_weights(rollout.completion_mask[0], "constant", 10))
+    cosines = torch.tensor(report["cosines"])
+    assert torch.allclose(cosines.diagonal(), torch.ones(6), atol=1e-5) and cosines[1, 3] == pytest.approx(1, abs=1e-5)
+    assert cosines[0, 4] == pytest.approx(torch.cosine_similarity(gradients[0], gradients[4], dim=0).item(), abs=1e-5)
+    assert report["pass_rates"] == pytest.approx([1, 0.3, 0, 0.3, 0.7, 0.5]) and report["has_full_pass"]
+    row = report["rewards"]["binary"]
+    advantages = ADVANTAGES["rloo"](binary(outcomes, mask))[0]
+    pushes = advantages.abs() * gradients.norm(dim=-1)
+    total = advantages @ gradients
+    assert row["cancellation"] == pytest.approx(float(total.norm() / pushes.sum()), rel=1e-5)
+    assert row["partial"] == pytest.approx(float(pushes[[1, 3, 4, 5]].sum() / pushes.sum()), rel=1e-5)
+    assert row["own_alignment"] == pytest.approx(torch.cosine_similarity(total, gradients[0], dim=0).item(), abs=1e-5)
+    dead = gradient_report(llama, PROBLEM, rollout, outcomes & False, mask, config=config, rewards=["binary"])
+    assert math.isnan(dead["rewards"]["binary"]["cancellation"]) and dead["rewards"]["binary"]["gain"] == 0
+
+
+def test_one_step_towards_the_solution_makes_it_likelier(llama, sandbox):
+    """A group that holds the solution and rewards it alone: the update makes the solution likelier."""
+    from minirl import written_rollout
+
+    rollout = written_rollout(llama, PROBLEM, [PROBLEM.solution, "    return 0\n", "    return xs\n"])
+    outcomes, mask = grade([PROBLEM], rollout, sandbox)
+    assert binary(outcomes, mask).tolist() == [[1, 0, 0]]
+    config = Config(max_new_tokens=40, lr=1e-3, algorithm="rloo")
+    report = gradient_report(llama, PROBLEM, rollout, outcomes, mask, config=config, rewards=["binary"])
+    row = report["rewards"]["binary"]
+    assert (
+        row["gain"] > 0.1
+        and row["alignment"] > 0.1
+        and row["own_alignment"] == pytest.approx(row["alignment"], abs=1e-4)
+    )
+
+
+def test_the_grammar_holds_the_solution_and_every_program_once():
+    for name in ("lists", "predicates", "strings"):
+        problem = toy_problems("test", [name])[0]
+        programs = grammar_programs(problem)
+        assert problem.solution in programs and len(set(programs)) == len(programs)
+
+
+def test_exact_gradients_are_those_of_finite_differences(llama, sandbox):
+    problem = toy_problems("test", ["strings"])[0]
+    llama.model.double()
+    programs = enumerate_programs(llama, problem, sandbox)
+    full = programs.outcomes.all(-1).double()
+    rates = programs.outcomes.double().mean(-1)
+    assert full.sum() >= 1 and (programs.outcomes.shape[0], 10) == tuple(programs.outcomes.shape)
+    generator = torch.Generator().manual_seed(0)
+    parameters = list(llama.model.parameters())
+    direction = torch.randn(programs.gradients.shape[1], generator=generator, dtype=torch.double)
+
+    def objectives(step):
+        start = 0
+        for parameter in parameters:
+            piece = direction[start : start + parameter.numel()].view_as(parameter)
+            parameter.data += step * piece
+            start += parameter.numel()
+        return enumerate_scores(llama, problem, programs.rollout, full, rates)
+
+    here = objectives(0.0)
+    plus = objectives(1e-5)
+    minus = objectives(-2e-5)
+    for i in (0, 1):
+        slope = (plus[i] - minus[i]) / 2e-5
+        assert float(programs.gradients[i].double() @ direction) == pytest.approx(slope, rel=1e-3), here
+
+
+@torch.no_grad()
+def enumerate_scores(policy, problem, rollout, full, rates):
+    from minirl import _group, token_logprobs
+
+    scores = token_logprobs(policy, *_group(rollout, 0)).double()
+    probabilities = scores.masked_fill(~rollout.completion_mask[0], 0.0).sum(-1).exp()
+    return float(probabilities @ full), float(probabilities @ rates)
+
+
+def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
+    policy = toy.load_policy("toy")
+    problem = toy_problems("train", ["strings"], [2])[0]
+    report = exact_report(policy, problem, sandbox, group_sizes=(2, 16), groups=24, rewards=["binary", "pass_rate"])
+    assert 0 < report["mass"] <= 1.0001 and report["p_full"] <= report["pass_rate"] <= report["mass"]
+    for name in ("binary", "pass_rate"):
+        small, large = report["rewards"][name][2], report["rewards"][name][16]
+        assert large["live"] >= small["live"] and all(-1.001 <= large[key] <= 1.001 for key in ("bias", "cosine"))
+    assert report["rewards"]["pass_rate"][16]["agreement"] > report["rewards"]["pass_rate"][2]["agreement"]
+    assert find_reward("binary") is binary
