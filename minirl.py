@@ -2819,6 +2819,100 @@ def exact_report(
     return report
 
 
+def slot_distances(problem: ToyProblem, outcomes: torch.Tensor) -> torch.Tensor:
+    """How many of the three slots separate each program of the grammar (grammar_programs) from the nearest one that
+    passes every test: [M, T] -> [M], from 0 to 3. A constant has no slot right."""
+    family = problem.family
+    reducers = [*family.reducers.values()]
+    reducers += [FORGETFUL[reducer] for reducer in reducers if reducer in FORGETFUL]
+    slots = np.array(list(itertools.product(family.filters.values(), family.maps.values(), reducers)), dtype=object)
+    correct = slots[outcomes[: len(slots)].all(-1).numpy()]
+    distances = (slots[:, None] != correct[None]).sum(-1).min(-1)  # [M without constants]
+    return torch.tensor([*distances.tolist(), *[3] * len(family.constants)])
+
+
+def prefix_values(
+    policy: Policy,
+    problem: Problem,
+    completions: Sequence[str],
+    sandbox: Sandbox,
+    *,
+    shares: Sequence[float] = (0.25, 0.5, 0.75),
+    samples: int = 8,
+    config: Config | None = None,
+    seed: int = 0,
+) -> torch.Tensor:
+    """How often the policy reaches a full pass if it goes on from the first tokens of a completion: [n, shares].
+
+    Monte Carlo, `samples` continuations of each prefix, for any model. A sample whose pass rate promised progress
+    should have prefixes from which a full pass is likelier.
+    """
+    config = config or Config()
+    rows = [_encode(policy, text) for text in completions]
+    prefixes = [ids[: int(share * len(ids))] for ids in rows for share in shares]
+    prompt = policy.prompt_ids(problem)
+    continued = replace(policy, decoder=None)
+    problems = [replace(problem, task_id=f"{problem.task_id}/{i}") for i in range(len(prefixes))]
+    starts = {p.task_id: prefix for p, prefix in zip(problems, prefixes, strict=True)}
+    continued.prompt_ids = lambda p: prompt + starts[p.task_id]
+    rollout = sample(
+        continued, problems, samples, max_new_tokens=config.max_new_tokens, temperature=config.temperature, seed=seed
+    )
+    texts = [policy.tokenizer.decode(prefix) for prefix in prefixes]
+    futures = [
+        [sandbox.submit(problem.program(text + rest)) for rest in group]
+        for text, group in zip(texts, rollout.completions, strict=True)
+    ]
+    values = [float(np.mean([future.result().all_passed for future in group])) for group in futures]
+    return torch.tensor(values).view(len(completions), len(shares))
+
+
+def reliability(predicted: np.ndarray, truth: np.ndarray, problem_of: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """How well one number (the pass rate of a sample) tells another one (its progress towards a full pass).
+
+    Returns bins, a list of (mean predicted, mean truth, samples) for a reliability diagram, and Spearman's rank
+    correlation with a 95 % interval: a bootstrap over problems, [n] each, 1000 resamples.
+    """
+    predicted, truth, problem_of = map(np.asarray, (predicted, truth, problem_of))
+    place = np.minimum((predicted * bins).astype(int), bins - 1)
+    table = [
+        (float(predicted[place == b].mean()), float(truth[place == b].mean()), int((place == b).sum()))
+        for b in np.unique(place)
+    ]
+    names, rng = np.unique(problem_of), np.random.default_rng(0)
+    members = {name: np.flatnonzero(problem_of == name) for name in names}
+    draws = []
+    for _ in range(1000):
+        chosen = np.concatenate([members[name] for name in rng.choice(names, len(names))])
+        draws.append(spearman(predicted[chosen], truth[chosen]))
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return {"bins": table, "spearman": spearman(predicted, truth), "low": float(low), "high": float(high)}
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's rank correlation, ties sharing their mean rank; nan where one side is constant.
+
+    >>> round(spearman(np.array([1, 2, 3]), np.array([1, 8, 9])), 6)
+    1.0
+    """
+
+    def ranks(x: np.ndarray) -> np.ndarray:
+        _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+        return (counts.cumsum() - (counts + 1) / 2)[inverse]
+
+    a, b = ranks(a) - ranks(a).mean(), ranks(b) - ranks(b).mean()
+    size = math.sqrt((a @ a) * (b @ b))
+    return float(a @ b / size) if size > 0 else math.nan
+
+
+def misleading_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The share of the samples that are no full pass which pass each test all the same: [P, G, T] -> [P, T]; nan where
+    every sample is a full pass, and for tests that do not exist. A test near 1 pays for nothing."""
+    wrong = (binary(outcomes, mask) == 0).unsqueeze(-1)
+    shares = (outcomes & wrong).sum(1) / wrong.sum(1)
+    return shares.masked_fill(~mask[:, 0], math.nan)
+
+
 # One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
 COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000"}

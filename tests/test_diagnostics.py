@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from conftest import tiny_model
@@ -22,9 +23,14 @@ from minirl import (
     gradient_report,
     grammar_programs,
     make_policy,
+    misleading_tests,
     pass_rate,
+    prefix_values,
+    reliability,
     sample,
     sample_gradients,
+    slot_distances,
+    spearman,
     token_weights,
     toy_problems,
 )
@@ -189,3 +195,62 @@ def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
         assert all(math.isnan(x) for x in numbers) if cell["live"] == 0 else all(-1.001 <= x <= 1.001 for x in numbers)
     assert cells[1]["live"] >= cells[0]["live"] and cells[3]["live"] >= cells[2]["live"] > 0
     assert cells[3]["agreement"] > cells[2]["agreement"]  # larger groups agree better
+
+
+def test_slot_distances_count_slots_to_the_nearest_full_pass(sandbox):
+    problem = next(p for p in toy_problems("train", ["lists"], [3]) if "default=0" in p.solution)
+    texts = grammar_programs(problem)
+    outcomes = torch.tensor([result.passed for result in sandbox.map([problem.program(text) for text in texts])])
+    distances = slot_distances(problem, outcomes)
+    distance = dict(zip(texts, distances.tolist(), strict=True))
+    assert distance[problem.solution] == 0 and len(distances) == len(texts)
+    assert distance[problem.solution.replace(", default=0", "")] == 1
+    assert all(distance[f"    return {constant}\n"] == 3 for constant in problem.family.constants)
+    full = outcomes.all(-1)
+    assert (distances[full] == 0).all() and (distances[~full] > 0).all()
+
+
+def test_the_value_of_a_prefix_is_how_often_it_is_completed(llama, sandbox, monkeypatch):
+    """A policy that always goes on with the solution: from its own first half it succeeds, from other words not."""
+    solution = [*_encode(llama, PROBLEM.solution), llama.eos_ids[0]]
+    completions = [PROBLEM.solution, "    yield 1 if xs else 2 + 3\n"]
+    starts = [len(_encode(llama, text)) // 2 for text in completions for _ in range(2)]
+    steps = iter(range(99))
+
+    def draw(probabilities, uniform):
+        step = next(steps)
+        tokens = [solution[start + step] for start in starts if start + step < len(solution)]
+        assert len(tokens) == len(uniform)
+        return torch.tensor(tokens)
+
+    monkeypatch.setattr("minirl._draw", draw)
+    values = prefix_values(llama, PROBLEM, completions, sandbox, shares=[0.5], samples=2)
+    assert values.tolist() == [[1.0], [0.0]]
+
+
+def test_spearman_is_the_correlation_of_ranks():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(5, size=50), rng.integers(5, size=50)
+
+    def slow_ranks(x):
+        return np.array([np.mean([j for j, v in enumerate(sorted(x)) if v == value]) for value in x])
+
+    assert spearman(a, b) == pytest.approx(np.corrcoef(slow_ranks(a), slow_ranks(b))[0, 1])
+    assert spearman(a, -a) == pytest.approx(-1) and math.isnan(spearman(a, np.zeros(50)))
+
+
+def test_reliability_bins_and_correlates():
+    predicted, truth = np.array([0.0, 0.05, 0.5, 1.0] * 10), np.array([0.0, 0.2, 0.5, 1.0] * 10)
+    table = reliability(predicted, truth, np.repeat(np.arange(10), 4))
+    assert table["bins"] == [(pytest.approx(0.025), pytest.approx(0.1), 20), (0.5, 0.5, 10), (1.0, 1.0, 10)]
+    assert table["spearman"] == pytest.approx(1) and table["low"] == pytest.approx(1)
+    noise = reliability(np.random.default_rng(0).random(400), np.random.default_rng(1).random(400), np.arange(400) // 4)
+    assert noise["low"] < 0 < noise["high"]
+
+
+def test_misleading_tests_are_passed_by_programs_that_are_wrong():
+    outcomes = torch.tensor([[[1, 1, 1], [1, 0, 0], [1, 1, 0]], [[1, 1, 0], [1, 1, 0], [1, 1, 0]]]).bool()
+    mask = torch.tensor([True, True, True]).expand(2, 3, 3).clone()
+    mask[1, :, 2] = False
+    shares = misleading_tests(outcomes, mask)
+    assert shares[0].tolist() == [1.0, 0.5, 0.0] and shares[1].isnan().all()
