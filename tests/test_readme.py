@@ -33,11 +33,8 @@ def test_commands_and_flags_of_the_readme_exist():
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
     commands = re.findall(r"^minirl (\w+)", blocks, re.MULTILINE)
     assert commands and set(commands) <= set(COMMANDS)
-    flags = set(re.findall(r"--([a-z][a-z-]+)", README)) - {
-        "nproc-per-node",
-        "rounds",
-        "steps",
-    }  # torchrun's, a benchmark's
+    others = {"nproc-per-node", "rounds", "greedy"}  # torchrun's, a benchmark's, and eval's
+    flags = set(re.findall(r"--([a-z][a-z-]+)", README)) - others
     aliases = {alias for f in Config.__dataclass_fields__.values() for alias in f.metadata["aliases"]}
     known = {name.replace("_", "-") for name in Config.__dataclass_fields__} | {alias[2:] for alias in aliases}
     assert flags - known - {"help"} == set()
@@ -69,3 +66,19 @@ def test_the_results_table_is_that_of_the_committed_results():
         cells += [f"{row['after'][name]:.2f}" for name in ("pass@1", "pass@8", "pass_rate")]
         line = f"| {row['algorithm']} | {row['reward']} | {row['seed']} | " + " | ".join(cells) + " |"
         assert line in README, line
+
+
+def test_the_table_of_the_real_model_is_that_of_the_committed_run():
+    saved = json.loads((ROOT / "tutorials" / "results" / "smollm2_toy.json").read_text())
+    assert len(saved["evaluations"]) == 7 and len(saved["training"]) == 90
+    for row in saved["evaluations"]:
+        names = ("pass@1", "pass@8", "pass_rate")
+        cells = ["{:.3f} [{:.2f}, {:.2f}]".format(*(row[f"eval/{n}{e}"] for e in ("", "_low", "_high"))) for n in names]
+        assert f"| {row['step']} | {' | '.join(cells)} |" in README
+
+
+def test_the_numbers_on_mbpp_are_those_of_the_committed_outcomes():
+    saved = minirl.read_jsonl(ROOT / "tutorials" / "results" / "smollm2_mbpp.jsonl")
+    assert len(saved) == 100
+    for name, cell in minirl.summary_cells(minirl.summarize(saved)):
+        assert f"{name.replace('_', ' ')} {cell}" in README, (name, cell)
