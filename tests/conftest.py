@@ -15,6 +15,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 HASTY = 60  # warm-start steps of the toy's base model in tests
 
 
+def pytest_collection_modifyitems(items):
+    """The toy's base model is made when the processes that start early have ended."""
+    items.sort(key=lambda item: "toy" in item.fixturenames)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_our_own(tmp_path_factory):
     """Tests neither read nor write the user's cache."""
@@ -40,20 +45,17 @@ def torchrun(request, cache_of_our_own, tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def hub(request, tokenizer, tmp_path_factory):
+def hub(request, tmp_path_factory):
     """The process of hub.py, for test_models.py; it starts early, too."""
     if not any(item.path.name == "test_models.py" for item in request.session.items):
         yield None
         return
-    folder, script = tmp_path_factory.mktemp("model"), Path(__file__).parent / "hub.py"
-    tiny_model().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    folder, script = tmp_path_factory.mktemp("hub"), Path(__file__).parent / "hub.py"
     names = ["no/such", "gated/model", "not a name!!", "tiny/model", "--off", "tiny/model", "other/model"]
-    environment = {"HF_HOME": str(tmp_path_factory.mktemp("hub")), "PYTHONPATH": str(script.parents[1])}
-    command = [sys.executable, script, folder, *names]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | environment
-    )
+    command = [sys.executable, script, folder / "model", *names]
+    environment = os.environ | {"HF_HOME": str(folder / "cache"), "PYTHONPATH": str(script.parents[1])}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen(command, env=environment, **pipes)
     yield process
     process.kill()
 

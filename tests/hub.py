@@ -1,6 +1,6 @@
 """A hub of our own for test_models.py: `python hub.py FOLDER NAME...` loads models from it and prints what came of it.
 
-FOLDER is the model tiny/model; gated/model wants its terms accepted; there are no others.
+In FOLDER it makes the model tiny/model; gated/model wants its terms accepted; there are no others.
 """
 
 import http.server
@@ -57,8 +57,12 @@ if __name__ == "__main__":
     os.environ |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0", "no_proxy": "*"}
     os.environ["HF_HUB_DISABLE_XET"] = "1"
 
+    from conftest import tiny_model
+
     import minirl
 
+    tiny_model().save_pretrained(sys.argv[1])
+    minirl._toy_tokenizer(minirl.toy_problems("train")).save_pretrained(sys.argv[1])
     for name in sys.argv[2:]:
         if name == "--off":
             server.shutdown()
