@@ -8,6 +8,8 @@ import pytest
 import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny, and other processes are busy; for those that we start
+torch.set_num_threads(1)
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
