@@ -353,9 +353,23 @@ def _read_minirl(row: dict[str, Any], number: int) -> tuple:
     entry_point, solution = (_field(row, name, (str, type(None)), None) for name in ("entry_point", "solution"))
     tests = _field(row, "tests", list)
     try:
-        return task_id, prompt, [read_test(test) for test in tests], entry_point, solution
+        return task_id, prompt, _plain_assertions(tests) or list(map(read_test, tests)), entry_point, solution
     except ValueError as error:
         raise UsageError(f"field 'tests': {error}") from None
+
+
+def _plain_assertions(tests: list[Any]) -> list[Check]:
+    """The tests of a problem if each of them is an assertion on one line: they are compiled together, to see that they
+    are well-formed, which takes a sixth of the time that read_test takes for one after the other. Else nothing."""
+    if not all(isinstance(test, dict) and isinstance(test.get("assert"), str) for test in tests):
+        return []
+    codes = [code if code.startswith("assert") else f"assert {code}" for code in (test["assert"] for test in tests)]
+    source = "\n".join(codes)
+    if all(re.match(r"assert\b[^\n;]*\Z", code) for code in codes) and not re.search("\"{3}|'{3}", source):
+        with contextlib.suppress(SyntaxError, ValueError):
+            compile(source, "tests", "exec", optimize=1)  # makes no code of assertions
+            return list(map(Check, codes))
+    return []
 
 
 def _read_mbpp(row: dict[str, Any], number: int) -> tuple:

@@ -158,8 +158,8 @@ def test_a_runner_dies_with_its_zygote_even_without_a_process_namespace(module_w
             time.sleep(0.01)
         assert Canaries.state(runner) in ("", "Z")  # gone, or a zombie that init has not collected yet
         pool.close()
-        with pytest.raises(module.SandboxError):
-            future.result()
+        error = future.exception()  # the retry was cut off by close(), or ended at its own time limit before
+        assert isinstance(error, module.SandboxError) or not future.result().all_passed
 
 
 FORGERIES = ["equals_all", "forge_frames", "forge_passed", "patch_builtins", "patch_runner", "steal_frames"]

@@ -189,6 +189,20 @@ def passes(sandbox, problem, completion):
     return sandbox.submit(problem.program(completion)).result().passed
 
 
+def test_assertions_on_one_line_are_read_together_and_mean_the_same(load, sandbox, monkeypatch):
+    own = {"task_id": "a", "prompt": "def f(x):\n", "entry_point": "f", "solution": "    return x\n"}
+    plain = [{"assert": f"{'assert ' * (i % 2)}f({i}) == {i}"} for i in range(5)]
+    others = [{"assert": "f(6) == 6"}, {"assert": "x = 7\nassert f(x) == 7"}, {"assert": 'assert f("""a\nb""")'}]
+    for tests in (plain, [*plain, *others], [*plain, {"args": [8], "expected": 8}]):
+        (problem,) = load(own | {"tests": tests})
+        assert len(problem.tests) == len(tests) and check_solutions([problem], sandbox) == {}
+    for bad in ("assert (", "f(1))", "assert (1 ==", "f(1); x = 2", "assert", 'assert """'):
+        with pytest.raises(UsageError, match="field 'tests': not an assert statement"):
+            load(own | {"tests": [*plain, {"assert": bad}, *plain]})
+    monkeypatch.setattr(minirl, "read_test", None)
+    load(own | {"tests": plain})  # without read_test
+
+
 def test_mbpp(load, sandbox):
     old, sanitized = load(MBPP, MBPP_SANITIZED)
     assert (old.task_id, old.entry_point, sanitized.entry_point) == ("605", "nth_nums", "volume_sphere")
