@@ -137,9 +137,10 @@ class Problem:
             return None
         return self.prompt[: opening.start()]
 
-    def program(self, completion: str) -> Program:
-        """The program that a completion stands for."""
-        return Program(extract_code(self, completion), self.tests, self.entry_point)
+    def program(self, completion: str, verbatim: bool = False) -> Program:
+        """The program that a completion stands for: what extract_code takes out of it, or verbatim all of it."""
+        whole = completion if self.before_function is None else self.prompt + completion
+        return Program(whole if verbatim else extract_code(self, completion), self.tests, self.entry_point)
 
 
 def _definition(name: str, indent: str = "") -> re.Pattern:
@@ -1100,6 +1101,7 @@ class Rollout:
     completions                      P lists of G texts
     results                          what sample() submitted to a sandbox: (p, text) -> Future[sandbox.Result]
     verdicts                         [p][g][t], filled by grade()
+    verbatim                         completions are programs as they stand (Policy.prompt_style)
     """
 
     prompt_ids: torch.Tensor
@@ -1112,6 +1114,7 @@ class Rollout:
     temperature: float
     results: dict[tuple[int, str], Any] = field(default_factory=dict)
     verdicts: list[list[tuple[Verdict, ...]]] = field(default_factory=list)
+    verbatim: bool = False
 
 
 def _encode(policy: Policy, text: str) -> list[int]:
@@ -1316,7 +1319,7 @@ def sample(
     completion_mask = torch.zeros(shape, dtype=torch.bool, device=device)
     logprobs, entropy = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
     end_tokens = torch.tensor(policy.eos_ids, device=device)
-    texts, results = [""] * rows, {}
+    texts, results, verbatim = [""] * rows, {}, policy.prompt_style == "verbatim"
     begins = [prompt[-1:] for prompt in prompts]  # decoding starts before the completion: it may begin with a space
     skipped = [len(policy.tokenizer.decode(ids)) for ids in begins]
 
@@ -1379,7 +1382,7 @@ def sample(
                 texts[row] = text_of(row, ids[mask].tolist())
                 p = row // group_size
                 if sandbox and (p, texts[row]) not in results:
-                    results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row]))
+                    results[p, texts[row]] = sandbox.submit(problems[p].program(texts[row], verbatim))
             if len(over) == len(samples):
                 break
             samples, row_of, tokens = samples[~ended], row_of[~ended], tokens[~ended]
@@ -1404,6 +1407,7 @@ def sample(
         [texts[p * group_size : (p + 1) * group_size] for p in range(len(problems))],
         temperature,
         results,
+        verbatim=verbatim,
     )
 
 
@@ -1452,7 +1456,7 @@ def grade(problems: Sequence[Problem], rollout: Rollout, sandbox: Sandbox) -> tu
     """
     for p, problem in enumerate(problems):  # sample() may have submitted them; identical programs run once
         for text in set(rollout.completions[p]) - {text for place, text in rollout.results if place == p}:
-            rollout.results[p, text] = sandbox.submit(problem.program(text))
+            rollout.results[p, text] = sandbox.submit(problem.program(text, rollout.verbatim))
     rollout.verdicts = [
         [rollout.results[p, text].result().verdicts for text in texts] for p, texts in enumerate(rollout.completions)
     ]
@@ -2086,7 +2090,8 @@ def gather_rollout(
         gaps = [width - tensor.shape[-1] for tensor in column]
         whole.append(torch.stack([F.pad(t, (n, 0) if i < 2 else (0, n)) for t, n in zip(column, gaps, strict=True)]))
     fields_ = [tensor.to(device) for tensor in whole[:-2]]
-    return Rollout(*fields_, list(completions), rollout.temperature, {}, list(verdicts)), whole[-2], whole[-1]
+    together = Rollout(*fields_, list(completions), rollout.temperature, {}, list(verdicts), rollout.verbatim)
+    return together, whole[-2], whole[-1]
 
 
 def sum_over_processes(tensors: Sequence[torch.Tensor]) -> None:
@@ -2502,7 +2507,7 @@ def rollout_rows(
                 "task_id": problem.task_id,
                 "prompt": problem.prompt,
                 "completions": rollout.completions[p],
-                "programs": [problem.program(text).source for text in rollout.completions[p]],
+                "programs": [problem.program(text, rollout.verbatim).source for text in rollout.completions[p]],
                 "outcomes": outcomes[p, :, exists].int().tolist(),
                 "verdicts": [[str(verdict) for verdict in verdicts] for verdicts in rollout.verdicts[p]],
             }
@@ -2875,7 +2880,7 @@ def prefix_values(
     )
     texts = [policy.tokenizer.decode(prefix) for prefix in prefixes]
     futures = [
-        [sandbox.submit(problem.program(text + rest)) for rest in group]
+        [sandbox.submit(problem.program(text + rest, rollout.verbatim)) for rest in group]
         for text, group in zip(texts, rollout.completions, strict=True)
     ]
     values = [float(np.mean([future.result().all_passed for future in group])) for group in futures]

@@ -78,7 +78,7 @@ def test_eval_measures_keeps_and_compares(toy, capsys, monkeypatch, tmp_path):
     assert out.splitlines()[2].split()[1] == f"{summarize(kept)['pass@1']:.3f}"
     for saved in kept:
         (problem,) = [p for p in toy_problems("test") if p.task_id == saved["task_id"]]
-        assert saved["programs"] == [problem.program(text).source for text in saved["completions"]]
+        assert saved["programs"] == [problem.prompt + text for text in saved["completions"]]
     code, again, _ = run_main(capsys, "eval", "a.jsonl")
     assert code == 0 and again.splitlines()[1:] == out.splitlines()[1:]
     code, out, _ = run_main(capsys, "eval", "--greedy", "--out", "b.jsonl", *flags)

@@ -472,6 +472,13 @@ def test_a_continuation_ends_where_the_function_does(text, cut):
     assert extract_code(OPENED, text + cut) == OPENED.prompt + text
 
 
+def test_verbatim_nothing_is_mended():
+    """The toy has learnt to end what it writes: what it adds is its own fault."""
+    for problem, before in ((OPENED, OPENED.prompt), (WORDS, "")):
+        for text in ("    return x\nprose", "```python\n" + FUNCTION + "```", ""):
+            assert problem.program(text, verbatim=True).source == before + text
+
+
 def test_a_body_in_a_fence_completes_the_prompt_but_bare_words_do_not_become_one():
     assert extract_code(OPENED, "```python\nreturn x + 1\n```") == OPENED.prompt + "    return x + 1\n"
     assert extract_code(OPENED, "return x + 1") == OPENED.prompt + "return x + 1"
