@@ -64,14 +64,15 @@ def test_the_unprivileged_user_was_tried_too(outcomes):
 @pytest.mark.parametrize(
     "name", ["delete", "tcp", "udp_sendto", "unix_sockets", "pair_to_address", "kill", "read_files", "environment"]
 )
-def test_without_a_sandbox_the_attack_would_have_had_success(name):
+def test_without_a_sandbox_the_attack_would_have_had_success(name, tmp_path):
     """So the canaries notice what they are there to notice."""
     canaries = Canaries()
     try:
         names = canaries.names | {"SUPERVISOR_PID": canaries.process.pid, "TRAINER_PID": canaries.process.pid}
         source = "".join(f"{key} = {value!r}\n" for key, value in names.items())
         source += (HERE / "attacks" / f"{name}.py").read_text().replace("os.getppid(), 1, 0, -1", "")
-        done = subprocess.run([sys.executable, "-c", source + "\nprint(f(1))"], capture_output=True, text=True)
+        command = [sys.executable, "-c", source + "\nprint(f(1))"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         time.sleep(0.1)  # a signal takes its time on a busy machine
         assert canaries.harmed() or canaries.secret in done.stdout + done.stderr
     finally:
