@@ -7,6 +7,7 @@
     torchrun --nproc-per-node 2 minirl.py train     several processes share every batch
     minirl eval --model runs/NAME --samples 32      pass@1, pass@8, pass rate; minirl eval A B compares two
     minirl check FILE.jsonl                         do the reference solutions of the problems pass?
+    minirl study --quick                            rewards and algorithms over paired seeds, with intervals
     minirl inspect runs/NAME                        one group of samples under the microscope
     minirl plot runs/A runs/B                       curves
     minirl train --help                             all settings          (python minirl.py ... does the same)
@@ -25,7 +26,8 @@ The data flows from top to bottom, and so does this file:
     10  Config, train      the loop: sample -> grade -> reward -> advantage -> update; several processes
     11  run folder         config, metrics, rollouts, checkpoints; exact resume
     12  inspect, plot      diagnostics
-    13  main               the command line
+    13  study              a grid of runs with paired seeds; a table and a figure
+    14  main               the command line
 
 Shapes are written in this order: P problems, G samples a group, T tests, L completion tokens, V vocabulary; N = P * G.
 
@@ -41,6 +43,7 @@ import ast
 import base64
 import builtins
 import collections
+import concurrent.futures
 import contextlib
 import copy
 import errno
@@ -55,6 +58,7 @@ import io
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import pickle
 import random
@@ -818,19 +822,25 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def load_policy(
-    name: str, toy_noise: float = 0.47, device: str = "cpu", precision: str = "auto", prompt_style: str = "auto"
+    name: str,
+    toy_noise: float = 0.47,
+    device: str = "cpu",
+    precision: str = "auto",
+    prompt_style: str = "auto",
+    toy_seed: int = 0,
 ) -> Policy:
     """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained, a run folder,
     or a .gguf file.
 
     toy_noise     how careless the toy's base model learnt to be; a higher noise is a weaker base
+    toy_seed      of the base model's first weights and of what it has read
     precision     float32, bfloat16, or auto: bfloat16 on a GPU that has it
     prompt_style  chat, completion, verbatim (see Policy), or auto: chat for a tokenizer with a chat template,
                   verbatim for the toy, which has learnt to end what it writes, else completion
     Raises UsageError where there is no such model, or no such device.
     """
     device = _device(device)
-    model, tokenizer = _toy_base(toy_noise) if name == "toy" else _pretrained(name)
+    model, tokenizer = _toy_base(toy_noise, toy_seed) if name == "toy" else _pretrained(name)
     if precision == "auto":
         precision = "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
     policy = make_policy(model.to(device), tokenizer, getattr(torch, precision))
@@ -1002,7 +1012,7 @@ def _toy_tokenizer(problems: Sequence[ToyProblem]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>")
 
 
-def _warm_start(noise: float) -> tuple[Any, Any]:
+def _warm_start(noise: float, seed: int) -> tuple[Any, Any]:
     """Train the toy's base model from scratch, by cross-entropy on careless solutions of the training problems."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -1018,12 +1028,12 @@ def _warm_start(noise: float) -> tuple[Any, Any]:
         **TOY_MODEL,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
     policy = make_policy(model, tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=WARM_LR, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, WARM_LR, WARM_STEPS, pct_start=0.1)
-    rng = random.Random(0)
+    rng = random.Random(seed)
     with tqdm(total=WARM_STEPS, desc="warm-starting the toy's base model (once)", unit="step") as bar:
         for _ in range(WARM_STEPS):
             batch = rng.choices(problems, k=WARM_BATCH)
@@ -1046,7 +1056,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minirl"
 
 
-def _toy_base(noise: float) -> tuple[Any, Any]:
+def _toy_base(noise: float, seed: int) -> tuple[Any, Any]:
     """The toy's base model from the cache, or made anew (about a minute on two cores) and cached.
 
     The folder's name is a digest of everything that determines the weights, so a changed recipe finds no stale model.
@@ -1056,7 +1066,7 @@ def _toy_base(noise: float) -> tuple[Any, Any]:
 
     if not 0 <= noise <= 1:
         raise UsageError(f"toy_noise is a probability, from 0 to 1, got {noise}")
-    recipe = [noise, TOY_VOCABULARY, TOY_MODEL, TOY_CONTEXT, WARM_STEPS, WARM_BATCH, WARM_LR, FORGETFUL]
+    recipe = [noise, seed, TOY_VOCABULARY, TOY_MODEL, TOY_CONTEXT, WARM_STEPS, WARM_BATCH, WARM_LR, FORGETFUL]
     recipe += [torch.__version__, transformers.__version__]
     recipe += [(problem.prompt, problem.slots) for problem in toy_problems("train")]
     recipe += [asdict(family) for family in FAMILIES.values()]
@@ -1071,7 +1081,7 @@ def _toy_base(noise: float) -> tuple[Any, Any]:
             return LlamaForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, AttributeError) as error:
             print(f"minirl: the cached base model in {folder} is damaged ({error}); making it anew", file=sys.stderr)
-    model, tokenizer = _warm_start(noise)
+    model, tokenizer = _warm_start(noise, seed)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -1540,6 +1550,25 @@ def frontier(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return hard_tests(outcomes, mask) * ~dominated
 
 
+def gated_hard(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """hard_tests only while nobody in the group fully passes; else binary. [P, G, T] -> [P, G].
+
+    A group 1111 1110 0000 gets 1 0 0; a group 1110 1000 0000 gets 5/8 1/8 0: tests that fewer pass count for more.
+    """
+    full = binary(outcomes, mask)
+    return torch.where(full.amax(-1, keepdim=True) > 0, full, hard_tests(outcomes, mask))
+
+
+def elite(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The pass rate, for the best samples of the group alone. [P, G, T] -> [P, G].
+
+    R_i = r_i if r_i = max_j r_j, else 0, with r the pass rate. A group 1111 1110 0000 gets 1 0 0, as under binary; a
+    group 1110 1000 0000 gets 0.75 0 0: one direction to push in, not one for every partial pass.
+    """
+    rates = pass_rate(outcomes, mask)
+    return torch.where(rates == rates.amax(-1, keepdim=True), rates, 0.0)
+
+
 REWARDS = {
     "binary": binary,
     "pass_rate": pass_rate,
@@ -1548,6 +1577,8 @@ REWARDS = {
     "power": power,
     "mixed": mixed,
     "frontier": frontier,
+    "gated_hard": gated_hard,
+    "elite": elite,
 }
 
 
@@ -1812,9 +1843,13 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """pass@k and the pass rate of every problem, from saved rows (rollout_rows) with a group of outcomes each.
-    k is 1, 8, 64 and the size of the groups, as far as they go."""
-    groups = [[np.mean(passes) for passes in row["outcomes"]] for row in rows]
+    """pass@k and the pass rate of every problem, from saved rows (rollout_rows) with a group of outcomes each."""
+    return columns_of_rates([[np.mean(passes) for passes in row["outcomes"]] for row in rows])
+
+
+def columns_of_rates(groups: Sequence[Sequence[float]]) -> dict[str, np.ndarray]:
+    """pass@k and the pass rate of every problem, from its samples' pass rates. k is 1, 8, 64 and the size of the
+    groups, as far as they go."""
     sizes = {len(group) for group in groups}
     if len(sizes) != 1:
         raise UsageError(f"the problems have groups of different sizes: {sorted(sizes)}")
@@ -1888,6 +1923,7 @@ class Config:
 
     model: str = _setting("toy", "toy, a model id of the Hugging Face hub, a directory, a run folder or a .gguf file")
     toy_noise: float = _setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.47 middling, 0.65 very weak")
+    toy_seed: int = _setting(0, "seed of the toy's base model; another one is another base")
     prompt_style: str = _setting("auto", "chat, completion or verbatim; auto: chat for a model with a chat template")
     problems: str = _setting(
         "toy", "toy, or a file or URL of problems; FILE#601-974 keeps the tasks with these numbers"
@@ -2048,7 +2084,8 @@ def one_goes_first():
 def load_policy_together(name: str, config: Config) -> Policy:
     """load_policy in every process. All get the weights of process 0: another machine may round otherwise."""
     with one_goes_first():
-        policy = load_policy(name, config.toy_noise, config.device, config.precision, config.prompt_style)
+        settings = (config.toy_noise, config.device, config.precision, config.prompt_style, config.toy_seed)
+        policy = load_policy(name, *settings)
     if world_size() > 1:
         for parameter in policy.model.parameters():
             dist.broadcast(parameter.data, 0)
@@ -2119,12 +2156,13 @@ def sample_step(
         )
 
 
-def train(config: Config) -> Path:
+def train(config: Config, sandbox: Sandbox | None = None) -> Path:
     """Train a policy by reinforcement learning; returns the run folder.
 
     The folder holds config.json, metrics.jsonl, rollouts/ and evaluations/ (completions and outcome matrices) and
     checkpoint/. With config.resume, continues that run after its last checkpoint, and ends up where an uninterrupted
     run would have. Raises UsageError for settings that cannot work, before anything is written.
+    Several runs may share a sandbox, which is then not closed.
     """
     join_processes(config)
     with one_goes_first():
@@ -2164,7 +2202,7 @@ def train(config: Config) -> Path:
         return {f"eval/{name}": value for name, value in summary.items()}
 
     with (
-        open_sandbox(config) as sandbox,
+        contextlib.nullcontext(sandbox) if sandbox else open_sandbox(config) as sandbox,
         tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True, disable=not lead) as bar,
     ):
         train_problems = choose_problems(train_problems, policy, sandbox, config, folder)
@@ -2935,19 +2973,13 @@ def misleading_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
 
 # One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
-COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000"}
+COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000", "gated_hard": "#999999", "elite": "#882255"}
 LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
 
 
 def plot_runs(folders: Sequence[Path], file: Path) -> None:
     """Draw the curves of runs. Runs that differ in their seed alone are one line, the mean; the band is the range."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise UsageError("plot needs matplotlib: pip install matplotlib") from None
+    plt = _pyplot()
     runs: dict[str, list[tuple[Config, list[dict[str, Any]]]]] = {}
     for folder in folders:
         config = saved_config(folder)
@@ -2978,11 +3010,27 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
             axis.grid(alpha=0.3)
     several = any(len(members) > 1 for members in runs.values())
     axes[0].legend(fontsize=8, title="mean; band: range over seeds" if several else None, title_fontsize=8)
+    _save_figure(figure, file)
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+
+        return plt
+    except ImportError:
+        raise UsageError("a figure needs matplotlib: pip install matplotlib") from None
+
+
+def _save_figure(figure: Any, file: Path) -> None:
     try:
         figure.savefig(file, dpi=150)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot write the figure {file}: {error}") from None
-    plt.close(figure)
+    _pyplot().close(figure)
 
 
 def summary_cells(summary: dict[str, float], prefix: str = "") -> list[tuple[str, str]]:
@@ -3024,7 +3072,350 @@ def report(folder: Path) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 13. Command line
+# 13. Study: a grid of runs with paired seeds, a table and a figure
+
+STUDY = {
+    "grids": [
+        {"toy_noise": [noise], "steps": [steps], "algorithm": ["grpo", "rloo"], "reward": list(rewards)}
+        for rewards in [("binary", "pass_rate", "gated", "hard_tests", "frontier")]
+        for noise, steps in ((0.65, 80), (0.47, 60), (0.3, 40))  # a weak base takes longer
+    ]
+    + [
+        {"toy_noise": [0.65], "steps": [80], "algorithm": [algorithm], "reward": rewards}
+        for algorithm, rewards in (
+            ("grpo", ["power", "mixed", "gated_hard", "elite"]),
+            ("dr_grpo", ["binary", "pass_rate", "frontier"]),
+        )
+    ],
+    "seeds": [0, 1, 2, 3, 4],
+    "settings": {"eval_every": 20},
+    "tune": {"lr": [2e-4, 5e-4], "algorithm": "grpo", "seed": 100},
+}
+QUICK_STUDY = {
+    "grids": [{"toy_noise": [0.47], "algorithm": ["grpo"], "reward": ["binary", "pass_rate", "gated"]}],
+    "seeds": [0, 1],
+    "settings": {"steps": 60, "eval_every": 20},
+}
+
+
+class RememberingSandbox(Sandbox):
+    """A sandbox that runs the same program on the same tests once: the runs of a study write many programs again.
+    A verdict that may have been the clock's is not remembered."""
+
+    def __init__(self, *settings: Any, **more: Any):
+        super().__init__(*settings, **more)
+        self.known: dict[bytes, Any] = {}
+
+    def submit(self, program: Program) -> Any:
+        key = hashlib.sha256(repr(program).encode()).digest()
+        if key not in self.known:
+            self.known[key] = future = super().submit(program)
+            future.add_done_callback(lambda future: self._forget_if_unsure(key, future))
+            return future
+        return self.known[key]
+
+    def _forget_if_unsure(self, key: bytes, future: Any) -> None:
+        of_the_clock = {Verdict.timeout, Verdict.skipped, Verdict.sandbox_error}
+        if future.cancelled() or future.exception() or of_the_clock & set(future.result().verdicts):
+            self.known.pop(key, None)
+
+
+def conditions_of(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a study compares: every combination of the values of each of its grids, without the seed."""
+    grids = study["grids"]
+    return [dict(zip(grid, values, strict=True)) for grid in grids for values in itertools.product(*grid.values())]
+
+
+def tuning_runs(study: dict[str, Any], condition: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs of which the best one tells the learning rate of a condition; conditions may share them."""
+    tune = study.get("tune", {"lr": []})
+    return [condition | tune | {"lr": lr} for lr in tune["lr"]]
+
+
+def tuning_score(row: dict[str, Any]) -> float:
+    """The share of full passes in the last quarter of training. No held-out problem is looked at."""
+    curve = row["training"]["full_pass"]
+    return float(np.mean(curve[-max(1, len(curve) // 4) :]))
+
+
+def check_study(study: dict[str, Any]) -> None:
+    """Raise UsageError for a study that could not be run."""
+    known = {"grids", "seeds", "settings", "tune"}
+    try:
+        if unknown := set(study) - known:
+            raise UsageError(f"a study has the fields {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
+        runs = [run | {"seed": seed} for run in conditions_of(study) for seed in study["seeds"]]
+        for run in runs + [run for condition in conditions_of(study) for run in tuning_runs(study, condition)]:
+            Config(**study.get("settings", {}) | run)
+        if not runs or len({json.dumps(run, sort_keys=True) for run in runs}) < len(runs):
+            raise UsageError("a study needs at least one run, and none twice")
+    except UsageError:
+        raise
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"this is not a study: {error!r}") from None
+
+
+def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, Any]:
+    """Run what is missing of a study, several runs at a time (jobs; 0: one a core); returns its results.
+
+    study  grids     a list of {setting: [values]}: its conditions are the combinations of each
+           seeds     of every condition's runs. A seed has a base model of its own where that is the toy, and one order
+                     of problems and one stream of random numbers, in all conditions: runs are paired
+           settings  of all runs
+           tune      optional, {"lr": [...], and settings}: a condition's learning rate is that of the run, one a rate,
+                     under these settings, that has most full passes in the last quarter of its training
+
+    folder/results.json is written after every run, so a study that was interrupted goes on where it was. It holds
+    {study, seconds, tuning, runs}; each row of the last two has the settings that are the run's own ("run"), "seconds",
+    the curves of its "training", and for every evaluation how many "tests" of the problem each sample passed.
+    """
+    check_study(study)
+    file = folder / "results.json"
+    results = read_results(file) if file.exists() else {"study": study, "seconds": 0.0, "tuning": [], "runs": []}
+    if results["study"] != study:
+        raise UsageError(f"{file} holds the results of another study; choose another --out")
+    conditions = conditions_of(study)
+    tuning = [run for condition in conditions for run in tuning_runs(study, condition)]
+    tuning = [run for i, run in enumerate(tuning) if run not in tuning[:i]]
+    total = len(tuning) + len(conditions) * len(study["seeds"])
+    done = len(results["tuning"]) + len(results["runs"])
+    if done == total:
+        return results
+    (folder / "runs").mkdir(parents=True, exist_ok=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = jobs or (1 if torch.cuda.is_available() else cores)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // jobs))  # of the workers, which inherit it
+    before, started = results["seconds"], time.perf_counter()
+    log = str(folder / "log.txt")
+    with (
+        concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _write_to, (log,)) as pool,
+        tqdm(total=total, initial=done, desc="study", unit="run", dynamic_ncols=True) as bar,
+    ):
+
+        def run_all(runs: list[dict[str, Any]], place: str, **settings: Any) -> None:
+            finished = [row["run"] for row in results[place]]
+            tasks = {}
+            for run in (run for run in runs if run not in finished):
+                name = re.sub(r"[^\w.]+", "-", "-".join(f"{value}" for value in (place, *run.values())))
+                of_run = study.get("settings", {}) | settings | {"toy_seed": run["seed"]} | run
+                tasks[pool.submit(study_run, of_run, folder / "runs" / name)] = run
+            for task in concurrent.futures.as_completed(tasks):
+                results[place].append({"run": tasks[task], **task.result()})
+                results["seconds"] = before + time.perf_counter() - started
+                write_text(file, json.dumps(results, separators=(",", ":")))
+                bar.update()
+
+        try:
+            bases = {(run.get("toy_noise"), seed) for run in conditions for seed in study["seeds"]}
+            bases |= {(run.get("toy_noise"), run["seed"]) for run in tuning}
+            model = study.get("settings", {}).get("model", "toy")
+            if model == "toy" and not any("model" in condition for condition in conditions):
+                list(pool.map(_make_base, bases))
+            run_all(tuning, "tuning", eval_size=1, eval_every=0)
+            rates = {}
+            for i, condition in enumerate(conditions):
+                rows = [row for row in results["tuning"] if row["run"] in tuning_runs(study, condition)]
+                rates[i] = {"lr": max(rows, key=tuning_score)["run"]["lr"]} if rows else {}
+            runs = [c | rates[i] | {"seed": seed} for seed in study["seeds"] for i, c in enumerate(conditions)]
+            run_all(runs, "runs")
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, concurrent.futures.BrokenExecutor):
+                words = f"a process of the study died (out of memory?), see {log}; the same command goes on"
+                raise UsageError(words) from None
+            raise
+    return results
+
+
+def _write_to(log: str) -> None:
+    """What a worker of a study prints goes to a file, or bars would mix."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+def _make_base(base: tuple[float | None, int]) -> None:
+    noise, seed = base
+    _toy_base(Config.toy_noise if noise is None else noise, seed)
+
+
+@functools.cache
+def _sandbox_of_study(cpu_seconds: float, memory_mb: int) -> RememberingSandbox:
+    return RememberingSandbox(2, cpu_seconds, memory_mb)
+
+
+def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """One run of a study, in a process that has others before and after it; its row of the results.
+    The folder keeps everything but the checkpoint."""
+    started = time.perf_counter()
+    config = Config(**settings, out=str(folder))
+    if find_checkpoint(folder):  # it was interrupted
+        config = replace(config, resume=str(folder))
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    train(config, _sandbox_of_study(config.cpu_seconds, config.memory_mb))
+    metrics = read_jsonl(folder / "metrics.jsonl")
+    steps = [row["step"] for row in metrics if "eval/pass@1" in row]
+    evaluations = {step: read_jsonl(folder / "evaluations" / f"step_{step:06d}.jsonl") for step in steps}
+    training = [row | row["census"] for row in metrics if "census" in row]
+    names = ["full_pass", "pass_rate", "dead_groups", "entropy", "grad_norm", *training[0]["census"]]
+    shutil.rmtree(folder / "checkpoint")
+    return {
+        "seconds": round(time.perf_counter() - started, 1),
+        "training": {name: [round(row[name], 4) for row in training] for name in names},
+        "tests": [len(row["outcomes"][0]) for row in evaluations[0]],
+        "evaluations": {
+            str(step): [[sum(passes) for passes in row["outcomes"]] for row in rows]
+            for step, rows in evaluations.items()
+        },
+    }
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+        results["study"], results["seconds"], results["tuning"], results["runs"]
+        return results
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"cannot read the results of a study in {file}: {error!r}") from None
+
+
+def curves_of(row: dict[str, Any]) -> tuple[list[int], dict[str, np.ndarray]]:
+    """The steps of a run's evaluations, and pass@1, ... of each problem at each: [evaluations, P]."""
+    steps = sorted(map(int, row["evaluations"]))
+    columns = []
+    for step in steps:
+        groups = zip(row["evaluations"][str(step)], row["tests"], strict=True)
+        columns.append(columns_of_rates([[passed / tests for passed in counts] for counts, tests in groups]))
+    return steps, {name: np.array([column[name] for column in columns]) for name in columns[0]}
+
+
+def crossed_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """The mean of values [S seeds, P problems], and its 95 % interval: a bootstrap over seeds and over problems at
+    once, 2000 resamples. Of few seeds such an interval is too narrow: with five, by a third."""
+    rng = np.random.default_rng(0)
+    seeds, problems = (rng.multinomial(n, np.full(n, 1 / n), size=2000) / n for n in values.shape)
+    low, high = np.quantile(np.einsum("bs,sp,bp->b", seeds, values, problems), [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dict[str, Any]]:
+    """What the results of a study say of each of its conditions, in the order of its grids.
+
+    condition, lr, seeds     the number of its runs so far
+    before, pass@1, pass@8, pass_rate, area   (mean, low, high): crossed_interval at the end; pass@1 before, and its
+                             mean over the run (the area under its curve)
+    difference               the same names, of paired differences to the baseline reward, and "above": the number of
+                             seeds with a higher pass@1. None for the baseline itself
+    collapsed                the number of runs that ended below where they began, in pass@1
+    """
+    measured: dict[str, dict[int, dict[str, np.ndarray]]] = {}
+    rates: dict[str, float | None] = {}
+    for row in results["runs"]:
+        condition = {name: value for name, value in row["run"].items() if name not in ("seed", "lr")}
+        key = json.dumps(condition, sort_keys=True)
+        steps, curves = curves_of(row)
+        pass_1 = curves["pass@1"]
+        areas = (pass_1[1:] + pass_1[:-1]) / 2 * np.diff(steps)[:, None]
+        columns = {name: values[-1] for name, values in curves.items()}
+        columns |= {"before": pass_1[0], "area": areas.sum(0) / (steps[-1] - steps[0])}
+        measured.setdefault(key, {})[row["run"]["seed"]] = columns
+        rates[key] = row["run"].get("lr")
+    summary = []
+    for condition in conditions_of(results["study"]):
+        condition = {name: value for name, value in condition.items() if name != "lr"}
+        key, base = (json.dumps(condition | other, sort_keys=True) for other in ({}, {"reward": baseline}))
+        of_seed = measured.get(key)
+        if not of_seed:
+            continue
+        line: dict[str, Any] = {"condition": condition, "lr": rates[key], "seeds": len(of_seed), "difference": None}
+        for name in next(iter(of_seed.values())):
+            line[name] = crossed_interval(np.array([columns[name] for columns in of_seed.values()]))
+        line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
+        shared = [seed for seed in of_seed if seed in measured.get(base, {})]
+        if key != base and shared:
+            pairs = [(of_seed[seed], measured[base][seed]) for seed in shared]
+            line["difference"] = {
+                name: crossed_interval(np.array([mine[name] - other[name] for mine, other in pairs]))
+                for name in ("pass@1", "pass@8", "pass_rate", "area")
+                if name in line
+            }
+            line["difference"]["above"] = sum(m["pass@1"].mean() > o["pass@1"].mean() for m, o in pairs)
+        summary.append(line)
+    return summary
+
+
+def study_table(results: dict[str, Any]) -> str:
+    """The summary of a study as a table in Markdown, and how long it took."""
+    summary = study_summary(results)
+    names = list(summary[0]["condition"])
+    metrics = [name for name in ("pass@1", "pass@8", "pass_rate") if name in summary[0]]
+    titles = [*names, "lr", *metrics, "pass@1 - binary's", "seeds above", "area - binary's", "collapsed"]
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    for line in summary:
+        cells = [*map(str, line["condition"].values()), f"{line['lr']:g}" if line["lr"] else ""]
+        cells += [f"{line[name][0]:.3f}" for name in metrics]
+        difference = line["difference"]
+        if difference:
+            shown = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference[name]) for name in ("pass@1", "area")]
+            cells += [shown[0], f"{difference['above']} of {line['seeds']}", shown[1]]
+        else:
+            cells += [""] * 3
+        lines.append("| " + " | ".join([*cells, f"{line['collapsed']} of {line['seeds']}"]) + " |")
+    tuned = f", and {len(results['tuning'])} to choose learning rates" if results["tuning"] else ""
+    lines += [
+        "",
+        f"{len(results['runs'])} runs{tuned}, in {results['seconds'] / 60:.0f} minutes. Held-out results at the end, "
+        "means over seeds. Differences are paired by seed and problem, with a 95 % bootstrap interval over both; area: "
+        "pass@1, mean over the run; collapsed: ended with a lower pass@1 than its base model.",
+    ]
+    return "\n".join(lines)
+
+
+def plot_study(results: dict[str, Any], file: Path) -> None:
+    """Curves of a study's first algorithm, a column a base model, and every condition's paired difference to binary."""
+    plt = _pyplot()
+    summary = study_summary(results)
+    algorithms = list(dict.fromkeys(line["condition"].get("algorithm", "") for line in summary))
+    bases: dict[str, list[dict[str, Any]]] = {}
+    for line in summary:
+        base = {k: v for k, v in line["condition"].items() if k not in ("algorithm", "reward")}
+        bases.setdefault(", ".join(f"{k} {v}" for k, v in base.items()), []).append(line)
+    figure, axes = plt.subplots(3, len(bases), figsize=(4 * len(bases) + 0.5, 9.5), layout="constrained", squeeze=False)
+    for column, (title, lines) in enumerate(bases.items()):
+        for line in (line for line in lines if line["condition"].get("algorithm", "") == algorithms[0]):
+            members = [curves_of(row) for row in results["runs"] if line["condition"].items() <= row["run"].items()]
+            reward = line["condition"].get("reward", "binary")
+            for axis, name in zip(axes[:2, column], ("pass@1", "pass_rate"), strict=True):
+                values = np.array([curves[name].mean(-1) for _, curves in members])  # [seeds, evaluations]
+                style, steps = {"color": COLORS.get(reward)}, members[0][0]
+                axis.plot(steps, values.mean(0), label=reward, marker="o", markersize=3, **style)
+                axis.fill_between(steps, values.min(0), values.max(0), alpha=0.12, linewidth=0, **style)
+        before = np.mean([line["before"][0] for line in lines])
+        axes[0, column].set(title=f"{title}\npass@1 before: {before:.2f}", ylabel="held-out pass@1")
+        axes[1, column].set(xlabel="step", ylabel="held-out pass rate")
+        for axis in axes[:2, column]:
+            axis.set_ylim(bottom=0)
+            axis.grid(alpha=0.3)
+        compared = [line for line in lines if line["difference"]]
+        axis = axes[2, column]
+        for place, line in enumerate(compared):
+            mean, low, high = line["difference"]["pass@1"]
+            color = COLORS.get(line["condition"].get("reward"))
+            axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
+        labels = [" ".join(str(line["condition"].get(k, "")) for k in ("algorithm", "reward")) for line in compared]
+        axis.set_yticks([-place for place in range(len(compared))], labels, fontsize=7)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.grid(alpha=0.3, axis="x")
+        axis.set(xlabel="final pass@1, minus binary's\n(95 % interval, seeds and problems)")
+    axes[0, 0].legend(fontsize=8, title=f"{algorithms[0]}; mean, band: range of seeds", title_fontsize=8)
+    _save_figure(figure, file)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 14. Command line
 
 
 def _parse(
@@ -3213,10 +3604,43 @@ def plot_command(argv: list[str]) -> None:
     print(given.out)
 
 
+def study_command(argv: list[str]) -> None:
+    arguments = {
+        "study": {
+            "nargs": "?",
+            "type": Path,
+            "help": "JSON file, see run_study; none: minirl's own, of about 2 hours",
+        },
+        "--quick": {"action": "store_true", "help": "a small one, for some minutes"},
+        "--out": {"type": Path, "help": "its folder; an interrupted study goes on, a whole one is only evaluated"},
+        "--jobs": {"type": int, "default": 0, "help": "runs at the same time; default: one a core, on a GPU one"},
+    }
+    _, given = _parse("study", argv, "Compare rewards and algorithms over paired seeds.", arguments, settings=False)
+    if given.quick and given.study:
+        raise UsageError("--quick is a study of its own; leave it or the file out")
+    name = "quick-study" if given.quick else given.study.stem if given.study else "study"
+    folder = given.out or Path("runs") / name
+    study = QUICK_STUDY if given.quick else STUDY
+    if given.study:
+        try:
+            study = json.loads(given.study.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read the study {given.study}: {error}") from None
+    elif (folder / "results.json").exists():
+        study = read_results(folder / "results.json")["study"]
+    results = run_study(study, folder, given.jobs)
+    table = study_table(results)
+    write_text(folder / "table.md", table + "\n")
+    print(table)
+    plot_study(results, folder / "figure.png")
+    print(f"\n{folder}/ holds results.json, table.md and figure.png")
+
+
 COMMANDS = {
     "train": train_command,
     "eval": eval_command,
     "check": check_command,
+    "study": study_command,
     "inspect": inspect_command,
     "plot": plot_command,
 }
