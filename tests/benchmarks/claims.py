@@ -1,0 +1,239 @@
+"""The README's claims about rewards: density, calibration and gradients, on the base models of the study.
+
+    python tests/benchmarks/claims.py measure     about 40 minutes on two cores; what is there is kept
+    python tests/benchmarks/claims.py             every number again, from the saved measurements
+
+Measurements are in tutorials/results/claims.json, a row a base model (toy noise and seed): the outcomes of 32 samples
+for each of 48 training problems, how far each sample is from a full pass, and reports on gradients for some of them.
+"""
+
+import concurrent.futures
+import functools
+import json
+import math
+import multiprocessing
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import minirl
+from minirl import REWARDS, STUDY
+
+FILE = Path(__file__).parents[2] / "tutorials" / "results" / "claims.json"
+PROBLEMS, SAMPLES, GROUP = 48, 32, 16
+WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 16, 4, 16  # of these problems
+NOISES = (0.65, 0.47, 0.3)
+
+
+def measure(noise: float, seed: int) -> dict:
+    """The row of one base model."""
+    torch.set_num_threads(1)
+    policy = minirl.load_policy("toy", toy_noise=noise, toy_seed=seed)
+    problems = minirl.toy_problems("train")[:PROBLEMS]
+    row = {"toy_noise": noise, "seed": seed, "task_ids": [problem.task_id for problem in problems]}
+    with minirl.Sandbox(2) as sandbox:
+        rollout = minirl.sample(policy, problems, SAMPLES, seed=seed)
+        outcomes, mask = minirl.grade(problems, rollout, sandbox)
+        row["outcomes"] = [["".join("01"[x] for x in sample) for sample in group] for group in outcomes.int().tolist()]
+        row["distances"] = []
+        for p, texts in enumerate(rollout.completions):
+            row["distances"].append([distances(p).get(text) for text in texts])  # None: not of the grammar
+        row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
+        row["gradients"] = gradients(policy, problems, rollout, outcomes, mask)
+        row["exact"] = [
+            minirl.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), seed=seed)
+            for problem in problems[:WITH_EXACT]
+        ]
+    return row
+
+
+@functools.cache
+def distances(p: int) -> dict[str, int]:
+    """For every program of the grammar on the p-th problem: how many slots separate it from a full pass."""
+    problem = minirl.toy_problems("train")[p]
+    programs = minirl.grammar_programs(problem)
+    with minirl.Sandbox(2) as sandbox:
+        results = sandbox.map([problem.program(text, verbatim=True) for text in programs])
+        passed = torch.tensor([result.passed for result in results])
+    return dict(zip(programs, minirl.slot_distances(problem, passed).tolist(), strict=True))
+
+
+def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[dict]:
+    """For up to four samples a problem of different pass rates: how often their prefixes can be completed."""
+    rates, found = minirl.pass_rate(outcomes, mask), []
+    for p, problem in enumerate(problems[:WITH_PREFIXES]):
+        of_rate = {round(float(rate), 3): g for g, rate in enumerate(rates[p])}
+        chosen = [of_rate[rate] for rate in sorted(of_rate)][:: max(1, len(of_rate) // 4)][:4]
+        texts = [rollout.completions[p][g] for g in chosen]
+        values = minirl.prefix_values(policy, problem, texts, sandbox, samples=16, seed=seed)
+        found += [
+            {"problem": p, "pass_rate": float(rates[p, g]), "values": values[i].tolist()} for i, g in enumerate(chosen)
+        ]
+    return found
+
+
+def gradients(policy, problems, rollout, outcomes, mask) -> list[dict]:
+    """Reports on groups of 16 of the samples, under both algorithms."""
+    names = ("completion_ids", "completion_mask", "logprobs", "entropy")
+    groups = replace(rollout, **{name: getattr(rollout, name)[:, :GROUP] for name in names})
+    outcomes, mask, found = outcomes[:, :GROUP], mask[:, :GROUP], []
+    for p in range(WITH_GRADIENTS):
+        reports = {}
+        for algorithm in ("grpo", "rloo"):
+            config = minirl.Config(algorithm=algorithm)
+            report = minirl.gradient_report(policy, problems[p], groups, outcomes, mask, p, config=config)
+            reports[algorithm] = report["rewards"]
+        ids = [tuple(x[m].tolist()) for x, m in zip(groups.completion_ids[p], groups.completion_mask[p], strict=True)]
+        firsts = [ids.index(x) == i for i, x in enumerate(ids)]  # the same program twice agrees with itself
+        rates, cosines = report["pass_rates"], np.array(report["cosines"])
+        kinds = {
+            "partial": [i for i, rate in enumerate(rates) if firsts[i] and 0 < rate < 1],
+            "full": [i for i, rate in enumerate(rates) if firsts[i] and rate == 1],
+        }
+        pairs = {}
+        for a, b in (("partial", "partial"), ("partial", "full")):
+            values = [cosines[i, j] for i in kinds[a] for j in kinds[b] if i < j or a != b]
+            pairs[f"{a}-{b}"] = float(np.mean(values)) if values else None
+        found.append({"problem": p, "has_full_pass": report["has_full_pass"], "pairs": pairs, "reports": reports})
+    return found
+
+
+def measure_all() -> None:
+    rows = json.loads(FILE.read_text()) if FILE.exists() else []
+    done = {(row["toy_noise"], row["seed"]) for row in rows}
+    missing = [(noise, seed) for seed in STUDY["seeds"] for noise in NOISES if (noise, seed) not in done]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
+        tasks = [pool.submit(measure, *cell) for cell in missing]
+        for task in tqdm(concurrent.futures.as_completed(tasks), total=len(tasks), unit="base model"):
+            rows.append(task.result())
+            rows.sort(key=lambda row: (-row["toy_noise"], row["seed"]))
+            minirl.write_text(FILE, json.dumps(_rounded(rows), separators=(",", ":")))
+
+
+def _rounded(value):
+    """Four significant digits, and None for what is undefined: JSON has no nan."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+# What the rows say. A number is a mean over base models (seeds) and problems; its 95 % interval a bootstrap over both.
+
+
+def outcomes_of(row: dict) -> torch.Tensor:
+    return torch.tensor([[[int(x) for x in sample] for sample in group] for group in row["outcomes"]], dtype=torch.bool)
+
+
+def mean_of(values: list[list[float | None]]) -> str:
+    """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there."""
+    table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
+    if np.isnan(table).all():
+        return "undefined"
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(1000):
+        seeds = rng.integers(len(table), size=len(table))
+        problems = rng.integers(table.shape[1], size=table.shape[1])
+        draws.append(
+            np.nanmean(table[seeds][:, problems]) if np.isfinite(table[seeds][:, problems]).any() else math.nan
+        )
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return f"{np.nanmean(table):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def density(rows: list[dict], group_size: int) -> dict[str, str]:
+    """The share of groups with a signal, for each reward."""
+    shares = {name: [] for name in REWARDS}
+    for row in rows:
+        outcomes = outcomes_of(row)
+        groups = outcomes[:, : SAMPLES // group_size * group_size].unflatten(1, (-1, group_size))
+        for name, reward in REWARDS.items():
+            live = [~minirl.is_dead(reward(x, torch.ones_like(x)))[:, 0] for x in groups]
+            shares[name].append([float(x.float().mean()) for x in live])
+    return {name: mean_of(values) for name, values in shares.items()}
+
+
+def theory(rows: list[dict], group_size: int) -> float:
+    """What 1 - (1 - p)^G - p^G says if all problems had the mean p."""
+    p = np.mean([minirl.binary(x := outcomes_of(row), torch.ones_like(x)).mean() for row in rows])
+    return minirl.live_groups(float(p), group_size)
+
+
+def calibration(rows: list[dict]) -> dict:
+    """Of samples that are no full pass: does the pass rate tell how near they are to one?"""
+    found = {"distance": ([], [], []), "prefix": ([], [], [])}
+    for row in rows:
+        rates = minirl.pass_rate(x := outcomes_of(row), torch.ones_like(x)).numpy()
+        for p, group in enumerate(row["distances"]):
+            for g, distance in enumerate(group):
+                if distance is not None and rates[p, g] < 1:
+                    for values, value in zip(found["distance"], (rates[p, g], -distance, p), strict=True):
+                        values.append(value)
+        for sample in row["prefixes"]:
+            if sample["pass_rate"] < 1:
+                triple = (sample["pass_rate"], float(np.mean(sample["values"])), sample["problem"])
+                for values, value in zip(found["prefix"], triple, strict=True):
+                    values.append(value)
+    return {name: minirl.reliability(*map(np.array, values)) for name, values in found.items()}
+
+
+def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_full: bool | None = None) -> str:
+    values = []
+    for row in rows:
+        groups = [
+            group["reports"][algorithm][reward][name] if has_full in (None, group["has_full_pass"]) else None
+            for group in row["gradients"]
+        ]
+        values.append(groups)
+    return mean_of(values)
+
+
+def report() -> None:
+    rows = json.loads(FILE.read_text())
+    for noise in dict.fromkeys(row["toy_noise"] for row in rows):
+        report_on([row for row in rows if row["toy_noise"] == noise])
+
+
+def report_on(rows: list[dict]) -> None:
+    print(f"\n# toy noise {rows[0]['toy_noise']}: {len(rows)} base models\n")
+    print("groups with a signal (theory: 1 - (1 - p)^G - p^G with the mean p, binary)")
+    for size in (4, 8, 16, 32):
+        cells = density(rows, size)
+        shown = ", ".join(f"{name} {cells[name]}" for name in ("binary", "pass_rate", "hard_tests"))
+        print(f"  G {size:2}: {shown}; theory {theory(rows, size):.2f}")
+    for name, result in calibration(rows).items():
+        cell = "{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**result)
+        print(f"pass rate against {name}, rank correlation {cell}; pass rate: mean (samples)")
+        print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in result["bins"]))
+    for pair in ("partial-partial", "partial-full"):
+        print(f"cosine {pair} {mean_of([[group['pairs'][pair] for group in row['gradients']] for row in rows])}")
+    kinds = [("cancellation", None), ("partial", None)]
+    kinds += [(name, has_full) for name in ("alignment", "gain") for has_full in (True, False)]
+    headings = [name + {None: "", True: ", full", False: ", none"}[has_full] for name, has_full in kinds]
+    for algorithm in ("grpo", "rloo"):
+        print(f"{algorithm:10} " + " ".join(f"{heading:>20}" for heading in headings))
+        for reward in REWARDS:
+            cells = [of_reports(rows, algorithm, reward, *kind) for kind in kinds]
+            print(f"{reward:10} " + " ".join(f"{cell:>20}" for cell in cells))
+    for name in ("mass", "p_full", "cosine"):
+        print(f"exact: {name} {mean_of([[problem[name] for problem in row['exact']] for row in rows])}")
+    print("exact, by group size: bias / agreement / cosine with the gradient of P(full pass)")
+    for reward in REWARDS:
+        for size in ("4", "8", "16"):
+            of_size = [[problem["rewards"][reward][size] for problem in row["exact"]] for row in rows]
+            names = ("bias", "agreement", "cosine")
+            cells = [mean_of([[cell[name] for cell in row] for row in of_size]) for name in names]
+            print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
+
+
+if __name__ == "__main__":
+    measure_all() if sys.argv[1:] == ["measure"] else report()
