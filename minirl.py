@@ -67,6 +67,7 @@ import shutil
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -2208,7 +2209,9 @@ def train(config: Config, sandbox: Sandbox | None = None) -> Path:
 
     with (
         contextlib.nullcontext(sandbox) if sandbox else open_sandbox(config) as sandbox,
-        tqdm(total=config.steps, initial=done, unit="step", dynamic_ncols=True, disable=not lead) as bar,
+        tqdm(
+            total=config.steps, initial=done, unit="step", dynamic_ncols=True, **({} if lead else {"disable": True})
+        ) as bar,
     ):
         train_problems = choose_problems(train_problems, policy, sandbox, config, folder)
         if is_new:
@@ -2980,6 +2983,10 @@ def misleading_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
 COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
 COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000", "gated_hard": "#999999", "elite": "#882255"}
 LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
+# The look of every figure, in the notebooks too: plt.rcParams.update(minirl.STYLE).
+STYLE = {"figure.figsize": (8, 3.2), "figure.constrained_layout.use": True, "savefig.dpi": 150, "font.size": 10}
+STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
+STYLE |= {"legend.frameon": False, "lines.linewidth": 1.8, "image.cmap": "RdBu_r"}
 
 
 def plot_runs(folders: Sequence[Path], file: Path) -> None:
@@ -2995,7 +3002,7 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
         ("eval/pass_rate", "held-out pass rate"),
         ("dead_groups", "dead groups in training"),
     )
-    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.4), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.4), sharex=True)
     for members in runs.values():
         config = members[0][0]
         style = {"color": COLORS.get(config.reward), "linestyle": LINES[config.algorithm]}
@@ -3012,7 +3019,6 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
             axis.plot(steps, values.mean(0), label=label, marker="o" if len(steps) < 20 else None, **style)
             axis.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
             axis.set(title=title, xlabel="step", ylim=(0, 1))
-            axis.grid(alpha=0.3)
     several = any(len(members) > 1 for members in runs.values())
     axes[0].legend(fontsize=8, title="mean; band: range over seeds" if several else None, title_fontsize=8)
     _save_figure(figure, file)
@@ -3025,6 +3031,7 @@ def _pyplot() -> Any:
         matplotlib.use("Agg")
         import matplotlib.pyplot as plt
 
+        plt.rcParams.update(STYLE)
         return plt
     except ImportError:
         raise UsageError("a figure needs matplotlib: pip install matplotlib") from None
@@ -3193,7 +3200,9 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
     before, started = results["seconds"], time.perf_counter()
     log = str(folder / "log.txt")
     with (
-        concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _write_to, (log,)) as pool,
+        concurrent.futures.ProcessPoolExecutor(
+            jobs, multiprocessing.get_context("spawn"), _start_worker, (log,)
+        ) as pool,
         tqdm(total=total, initial=done, desc="study", unit="run", dynamic_ncols=True) as bar,
     ):
 
@@ -3234,8 +3243,9 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
     return results
 
 
-def _write_to(log: str) -> None:
-    """What a worker of a study prints goes to a file, or bars would mix."""
+def _start_worker(log: str) -> None:
+    """What a worker of a study prints goes to a file, or bars would mix; and it ends when the study has died."""
+    threading.Thread(target=lambda: (multiprocessing.parent_process().join(), os._exit(1)), daemon=True).start()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -3388,7 +3398,7 @@ def plot_study(results: dict[str, Any], file: Path) -> None:
     for line in summary:
         base = {k: v for k, v in line["condition"].items() if k not in ("algorithm", "reward")}
         bases.setdefault(", ".join(f"{k} {v}" for k, v in base.items()), []).append(line)
-    figure, axes = plt.subplots(3, len(bases), figsize=(4 * len(bases) + 0.5, 9.5), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(3, len(bases), figsize=(4 * len(bases) + 0.5, 9.5), squeeze=False)
     for column, (title, lines) in enumerate(bases.items()):
         for line in (line for line in lines if line["condition"].get("algorithm", "") == algorithms[0]):
             members = [curves_of(row) for row in results["runs"] if line["condition"].items() <= row["run"].items()]
@@ -3403,7 +3413,6 @@ def plot_study(results: dict[str, Any], file: Path) -> None:
         axes[1, column].set(xlabel="step", ylabel="held-out pass rate")
         for axis in axes[:2, column]:
             axis.set_ylim(bottom=0)
-            axis.grid(alpha=0.3)
         compared = [line for line in lines if line["difference"]]
         axis = axes[2, column]
         for place, line in enumerate(compared):
@@ -3413,7 +3422,7 @@ def plot_study(results: dict[str, Any], file: Path) -> None:
         labels = [" ".join(str(line["condition"].get(k, "")) for k in ("algorithm", "reward")) for line in compared]
         axis.set_yticks([-place for place in range(len(compared))], labels, fontsize=7)
         axis.axvline(0, color="black", linewidth=0.8)
-        axis.grid(alpha=0.3, axis="x")
+        axis.grid(visible=False, axis="y")
         axis.set(xlabel="final pass@1, minus binary's\n(95 % interval, seeds and problems)")
     axes[0, 0].legend(fontsize=8, title=f"{algorithms[0]}; mean, band: range of seeds", title_fontsize=8)
     _save_figure(figure, file)
