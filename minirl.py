@@ -64,6 +64,7 @@ import pickle
 import random
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 import textwrap
@@ -93,6 +94,7 @@ from sandbox import (
     Check,
     Opaque,
     Program,
+    Result,
     Sandbox,
     SandboxError,
     StdIO,
@@ -3111,25 +3113,37 @@ QUICK_STUDY = {
 
 
 class RememberingSandbox(Sandbox):
-    """A sandbox that runs the same program on the same tests once: the runs of a study write many programs again.
-    A verdict that may have been the clock's is not remembered."""
+    """A sandbox that keeps its results in a file (SQLite), which several processes may share: the runs of a study write
+    many programs again. What may have been the clock's verdict is not kept."""
 
-    def __init__(self, *settings: Any, **more: Any):
-        super().__init__(*settings, **more)
-        self.known: dict[bytes, Any] = {}
+    def __init__(self, file: Path, *settings: Any):
+        super().__init__(*settings)
+        self._writing = threading.Lock()
+        self._known = sqlite3.connect(file, timeout=60.0, isolation_level=None, check_same_thread=False)
+        self._known.execute("PRAGMA journal_mode=WAL")
+        self._known.execute("PRAGMA synchronous=OFF")
+        self._known.execute("CREATE TABLE IF NOT EXISTS results (program BLOB PRIMARY KEY, verdicts TEXT)")
 
-    def submit(self, program: Program) -> Any:
-        key = hashlib.sha256(repr(program).encode()).digest()
-        if key not in self.known:
-            self.known[key] = future = super().submit(program)
-            future.add_done_callback(lambda future: self._forget_if_unsure(key, future))
-            return future
-        return self.known[key]
+    def submit(self, program: Program) -> concurrent.futures.Future[Result]:
+        key = hashlib.sha256(repr((program, self.settings)).encode()).digest()
+        with self._writing:
+            found = self._known.execute("SELECT verdicts FROM results WHERE program = ?", (key,)).fetchone()
+        if found:
+            known: concurrent.futures.Future[Result] = concurrent.futures.Future()
+            verdicts = tuple(map(Verdict, found[0].split()))
+            known.set_result(Result(verdicts, ("",) * len(verdicts), (0.0,) * len(verdicts)))
+            return known
+        future = super().submit(program)
+        future.add_done_callback(lambda future: self._keep(key, future))
+        return future
 
-    def _forget_if_unsure(self, key: bytes, future: Any) -> None:
-        of_the_clock = {Verdict.timeout, Verdict.skipped, Verdict.sandbox_error}
-        if future.cancelled() or future.exception() or of_the_clock & set(future.result().verdicts):
-            self.known.pop(key, None)
+    def _keep(self, key: bytes, future: concurrent.futures.Future[Result]) -> None:
+        if future.cancelled() or future.exception():
+            return
+        verdicts = future.result().verdicts
+        if not {Verdict.timeout, Verdict.skipped, Verdict.sandbox_error} & set(verdicts):
+            with self._writing:
+                self._known.execute("INSERT OR IGNORE INTO results VALUES (?, ?)", (key, " ".join(verdicts)))
 
 
 def conditions_of(study: dict[str, Any]) -> list[dict[str, Any]]:
@@ -3257,8 +3271,8 @@ def _make_base(base: tuple[float | None, int]) -> None:
 
 
 @functools.cache
-def _sandbox_of_study(cpu_seconds: float, memory_mb: int) -> RememberingSandbox:
-    return RememberingSandbox(2, cpu_seconds, memory_mb)
+def _sandbox_of_study(file: Path, *settings: Any) -> RememberingSandbox:
+    return RememberingSandbox(file, *settings)
 
 
 def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -3270,7 +3284,7 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         config = replace(config, resume=str(folder))
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    train(config, _sandbox_of_study(config.cpu_seconds, config.memory_mb))
+    train(config, _sandbox_of_study(folder.parent / "programs.sqlite", 2, config.cpu_seconds, config.memory_mb))
     metrics = read_jsonl(folder / "metrics.jsonl")
     steps = [row["step"] for row in metrics if "eval/pass@1" in row]
     evaluations = {step: read_jsonl(folder / "evaluations" / f"step_{step:06d}.jsonl") for step in steps}

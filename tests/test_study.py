@@ -1,6 +1,7 @@
 """minirl study: the grid, its results, and what is computed from them."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -187,13 +188,17 @@ def test_a_figure_and_a_table_come_from_saved_results_alone(tmp_path, capsys, mo
     assert minirl.main(["study", "--out", "done"]) == 2 and "results" in capsys.readouterr().err
 
 
-def test_a_remembering_sandbox_runs_a_program_once_unless_the_clock_decided():
-    program = Program("def f(x): return x", [Call((1,), 1)], "f")
+def test_a_remembering_sandbox_runs_a_program_once_unless_the_clock_decided(tmp_path, monkeypatch):
+    ran = []
+    run = minirl.Sandbox._run
+    monkeypatch.setattr(minirl.Sandbox, "_run", lambda self, *args: ran.append(args[1]) or run(self, *args))
+    right = Program("def f(x): return x", [Call((1,), 1)], "f")
+    other = Program(right.source, [Call((1,), 1), Call((2,), 3)], "f")
     endless = Program("def f(x):\n    while True: pass", [Call((1,), 1)], "f")
-    with RememberingSandbox(1, cpu_seconds=0.2) as sandbox:
-        first = sandbox.submit(program)
-        assert sandbox.submit(Program(program.source, [Call((1,), 1)], "f")) is first and first.result().all_passed
-        assert not sandbox.submit(Program(program.source, [Call((1,), 2)], "f")).result().all_passed
-        again = sandbox.submit(endless)
-        assert again.result().verdicts == ("timeout",)
-        assert sandbox.submit(endless) is not again
+    for limit in (0.2, 0.2, 0.3):  # another process, so to speak; another limit is another sandbox
+        with RememberingSandbox(tmp_path / "known.sqlite", 1, limit) as sandbox:
+            for program, verdicts in ((right, "passed"), (other, "passed wrong_answer"), (endless, "timeout")):
+                for _ in range(2):
+                    assert " ".join(sandbox.submit(program).result().verdicts) == verdicts
+                    time.sleep(0.05)  # a result is kept just after it is there
+    assert ran == [right, other, endless, endless, endless, endless, right, other, endless, endless]
