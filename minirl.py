@@ -3088,22 +3088,19 @@ def report(folder: Path) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 # 13. Study: a grid of runs with paired seeds, a table and a figure
 
+COMPARED = ["binary", "pass_rate", "gated", "hard_tests", "frontier"]
+SPARSEST = {"toy_noise": [0.65], "steps": [80], "lr": [1e-4]}  # a weak base takes longer, and smaller steps
 STUDY = {
     "grids": [
-        {"toy_noise": [noise], "steps": [steps], "algorithm": ["grpo", "rloo"], "reward": list(rewards)}
-        for rewards in [("binary", "pass_rate", "gated", "hard_tests", "frontier")]
-        for noise, steps in ((0.65, 80), (0.47, 60), (0.3, 40))  # a weak base takes longer
-    ]
-    + [
-        {"toy_noise": [0.65], "steps": [80], "algorithm": [algorithm], "reward": rewards}
-        for algorithm, rewards in (
-            ("grpo", ["power", "mixed", "gated_hard", "elite"]),
-            ("dr_grpo", ["binary", "pass_rate", "frontier"]),
-        )
+        SPARSEST | {"algorithm": ["grpo", "rloo"], "reward": COMPARED},
+        SPARSEST | {"algorithm": ["grpo"], "reward": ["power", "mixed", "gated_hard", "elite"]},
+        SPARSEST | {"algorithm": ["dr_grpo"], "reward": ["binary", "pass_rate"]},
+        {"toy_noise": [0.47], "steps": [40], "lr": [4e-4], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
+        {"toy_noise": [0.3], "steps": [30], "lr": [4e-4], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
     ],
     "seeds": [0, 1, 2, 3, 4],
-    "settings": {"eval_every": 20},
-    "tune": {"lr": [2e-4, 5e-4], "algorithm": "grpo", "seed": 100},
+    "settings": {"problems_per_step": 12, "eval_every": 40},
+    "tune": {"lr_factors": [0.5, 1, 2], "algorithm": "grpo", "seed": 100},
 }
 QUICK_STUDY = {
     "grids": [{"toy_noise": [0.47], "algorithm": ["grpo"], "reward": ["binary", "pass_rate", "gated"]}],
@@ -3154,8 +3151,10 @@ def conditions_of(study: dict[str, Any]) -> list[dict[str, Any]]:
 
 def tuning_runs(study: dict[str, Any], condition: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs of which the best one tells the learning rate of a condition; conditions may share them."""
-    tune = study.get("tune", {"lr": []})
-    return [condition | tune | {"lr": lr} for lr in tune["lr"]]
+    tune = dict(study.get("tune", {}))
+    factors = tune.pop("lr_factors", [])
+    rate = Config(**study.get("settings", {}) | condition).lr
+    return [condition | tune | {"lr": rate * factor} for factor in factors]
 
 
 def tuning_score(row: dict[str, Any]) -> float:
@@ -3188,8 +3187,9 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
            seeds     of every condition's runs. A seed has a base model of its own where that is the toy, and one order
                      of problems and one stream of random numbers, in all conditions: runs are paired
            settings  of all runs
-           tune      optional, {"lr": [...], and settings}: a condition's learning rate is that of the run, one a rate,
-                     under these settings, that has most full passes in the last quarter of its training
+           tune      optional, {"lr_factors": [...], and settings}: a condition's learning rate is multiplied by each,
+                     and that is taken with which a run under these settings has most full passes in the last
+                     quarter of its training
 
     folder/results.json is written after every run, so a study that was interrupted goes on where it was. It holds
     {study, seconds, tuning, runs}; each row of the last two has the settings that are the run's own ("run"), "seconds",
@@ -3342,8 +3342,9 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
     """
     measured: dict[str, dict[int, dict[str, np.ndarray]]] = {}
     rates: dict[str, float | None] = {}
+    dropped = {"seed", "lr"} if "tune" in results["study"] else {"seed"}
     for row in results["runs"]:
-        condition = {name: value for name, value in row["run"].items() if name not in ("seed", "lr")}
+        condition = {name: value for name, value in row["run"].items() if name not in dropped}
         key = json.dumps(condition, sort_keys=True)
         steps, curves = curves_of(row)
         pass_1 = curves["pass@1"]
@@ -3354,7 +3355,7 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
         rates[key] = row["run"].get("lr")
     summary = []
     for condition in conditions_of(results["study"]):
-        condition = {name: value for name, value in condition.items() if name != "lr"}
+        condition = {name: value for name, value in condition.items() if name not in dropped}
         key, base = (json.dumps(condition | other, sort_keys=True) for other in ({}, {"reward": baseline}))
         of_seed = measured.get(key)
         if not of_seed:

@@ -61,7 +61,7 @@ def test_the_studies_of_minirl_are_studies():
         assert {(noise, a, reward) for noise in (0.65, 0.47, 0.3) for a in ("grpo", "rloo")} <= main
     assert {reward for noise, _, reward in main if noise == 0.65} == set(minirl.REWARDS)
     assert len(STUDY["seeds"]) == 5 and (0.65, "dr_grpo", "binary") in main
-    assert [run["lr"] for run in tuning_runs(STUDY, conditions[0])] == STUDY["tune"]["lr"]
+    assert [run["lr"] for run in tuning_runs(STUDY, conditions[0])] == pytest.approx([5e-5, 1e-4, 2e-4])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_studies_of_minirl_are_studies():
         ({"grids": [{"reward": ["binary", "binary"]}], "seeds": [0]}, "none twice"),
         ({"grids": [{"reward": ["binary"]}], "seeds": []}, "at least one run"),
         ({"grids": [{"reward": ["binary"]}]}, "seeds"),
-        ({"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr": [1e-3], "group_size": 1}}, "group_size"),
+        ({"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr_factors": [1], "group_size": 1}}, "group_size"),
         ([], "not a study"),
     ],
 )
@@ -87,15 +87,14 @@ def test_a_study_runs_what_is_missing_with_the_best_learning_rate(model, tmp_pat
         "grids": [{"reward": ["binary", "pass_rate"]}],
         "seeds": [0, 1],
         "settings": SETTINGS | {"model": model},
-        "tune": {"lr": [1e-3, 1e-4], "seed": 9, "steps": 1},
+        "tune": {"lr_factors": [1, 0.5], "seed": 9, "steps": 1},
     }
-    tuned = [row("binary", 9, [], lr=lr, steps=1) for lr in (1e-3, 1e-4)]
-    tuned += [row("pass_rate", 9, [], lr=lr, steps=1) for lr in (1e-3, 1e-4)]
+    tuned = [row(reward, 9, [], lr=lr, steps=1) for reward in ("binary", "pass_rate") for lr in (1e-3, 5e-4)]
     for done, scores in zip(tuned, ([0.1], [0.2], [0.4], [0.3]), strict=True):
         done["training"]["full_pass"] = scores
         order = ("reward", "lr", "seed", "steps")
         done["run"] = {name: done["run"][name] for name in order}
-    marked = row("binary", 0, [[7]], lr=1e-4)
+    marked = row("binary", 0, [[7]], lr=5e-4)
     results = {"study": study, "seconds": 100.0, "tuning": tuned, "runs": [marked]}
     (tmp_path / "results.json").write_text(json.dumps(results))
     results = run_study(study, tmp_path, jobs=1)
@@ -103,7 +102,7 @@ def test_a_study_runs_what_is_missing_with_the_best_learning_rate(model, tmp_pat
     assert results["tuning"] == tuned and results["runs"][0] == marked  # were there
     found = {(r["run"]["reward"], r["run"]["seed"]): r for r in results["runs"]}
     assert {key: r["run"]["lr"] for key, r in found.items()} == {
-        ("binary", 0): 1e-4, ("binary", 1): 1e-4, ("pass_rate", 0): 1e-3, ("pass_rate", 1): 1e-3
+        ("binary", 0): 5e-4, ("binary", 1): 5e-4, ("pass_rate", 0): 1e-3, ("pass_rate", 1): 1e-3
     }  # fmt: skip
     last = found["pass_rate", 1]
     assert len(last["training"]["full_pass"]) == 2 and sorted(last["evaluations"]) == ["0", "1", "2"]
