@@ -894,7 +894,7 @@ def _pretrained(name: str) -> tuple[Any, Any]:
 
 
 def _why_not_loaded(name: str, error: BaseException, no_answer: bool) -> str:
-    """What went wrong, and the way out."""
+    """What went wrong, and the way out; no_answer: the hub was asked, and said nothing."""
     from huggingface_hub import constants, errors
 
     cause: BaseException | None = error
@@ -2780,13 +2780,18 @@ def _group(rollout: Rollout, p: int) -> tuple[torch.Tensor, ...]:
 
 
 def grammar_programs(problem: ToyProblem) -> list[str]:
-    """All completions that the toy's grammar can make for a problem: every choice of the three slots, with the care for
-    an empty list and without it, and the constants."""
+    """All completions that the toy's grammar can make for a problem: all_slots, and the constants."""
     family = problem.family
+    return [toy_completion(family, slots) for slots in all_slots(family)] + [
+        f"    return {constant}\n" for constant in family.constants
+    ]
+
+
+def all_slots(family: Family) -> list[tuple[str, str, str]]:
+    """Every choice of the three slots, with the care for an empty list and without it."""
     reducers = [*family.reducers.values()]
     reducers += [FORGETFUL[reducer] for reducer in reducers if reducer in FORGETFUL]
-    choices = itertools.product(family.filters.values(), family.maps.values(), reducers)
-    return [toy_completion(family, slots) for slots in choices] + [f"    return {c}\n" for c in family.constants]
+    return list(itertools.product(family.filters.values(), family.maps.values(), reducers))
 
 
 @dataclass
@@ -2890,13 +2895,10 @@ def exact_report(
 def slot_distances(problem: ToyProblem, outcomes: torch.Tensor) -> torch.Tensor:
     """How many of the three slots separate each program of the grammar (grammar_programs) from the nearest one that
     passes every test: [M, T] -> [M], from 0 to 3. A constant has no slot right."""
-    family = problem.family
-    reducers = [*family.reducers.values()]
-    reducers += [FORGETFUL[reducer] for reducer in reducers if reducer in FORGETFUL]
-    slots = np.array(list(itertools.product(family.filters.values(), family.maps.values(), reducers)), dtype=object)
+    slots = np.array(all_slots(problem.family), dtype=object)
     correct = slots[outcomes[: len(slots)].all(-1).numpy()]
     distances = (slots[:, None] != correct[None]).sum(-1).min(-1)  # [M without constants]
-    return torch.tensor([*distances.tolist(), *[3] * len(family.constants)])
+    return torch.tensor([*distances.tolist(), *[3] * len(problem.family.constants)])
 
 
 def prefix_values(
