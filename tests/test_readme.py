@@ -33,7 +33,7 @@ def test_commands_and_flags_of_the_readme_exist():
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
     commands = re.findall(r"^minirl (\w+)", blocks, re.MULTILINE)
     assert commands and set(commands) <= set(COMMANDS)
-    others = {"nproc-per-node", "rounds", "greedy"}  # torchrun's, a benchmark's, and eval's
+    others = {"nproc-per-node", "rounds", "greedy", "quick"}  # torchrun's, a benchmark's, eval's, study's
     flags = set(re.findall(r"--([a-z][a-z-]+)", README)) - others
     aliases = {alias for f in Config.__dataclass_fields__.values() for alias in f.metadata["aliases"]}
     known = {name.replace("_", "-") for name in Config.__dataclass_fields__} | {alias[2:] for alias in aliases}
@@ -44,6 +44,11 @@ def test_the_problem_file_of_the_readme_loads(tmp_path):
     example = re.search(r"```json\n(.*?)```", README, re.DOTALL)[1]
     (tmp_path / "p.jsonl").write_text(example)
     assert [len(p.tests) for p in load_problems(tmp_path / "p.jsonl")] == [2, 1]
+
+
+def test_the_study_of_the_readme_is_one():
+    example = re.search(r"```json\n(\{.grids.*?)```", README, re.DOTALL)[1]
+    minirl.check_study(json.loads(example))
 
 
 def test_the_reward_of_the_readme_is_a_reward():
