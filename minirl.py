@@ -3102,7 +3102,7 @@ STUDY = {
     ],
     "seeds": [0, 1, 2, 3, 4],
     "settings": {"problems_per_step": 12, "eval_every": 40},
-    "tune": {"lr_factors": [0.5, 1, 2], "algorithm": "grpo", "seed": 100},
+    "tune": {"lr_factors": [0.5, 1, 2], "algorithm": "grpo", "seed": 100, "toy_seed": 0},
 }
 QUICK_STUDY = {
     "grids": [{"toy_noise": [0.47], "algorithm": ["grpo"], "reward": ["binary", "pass_rate", "gated"]}],
@@ -3237,7 +3237,7 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
 
         try:
             bases = {(run.get("toy_noise"), seed) for run in conditions for seed in study["seeds"]}
-            bases |= {(run.get("toy_noise"), run["seed"]) for run in tuning}
+            bases |= {(run.get("toy_noise"), run.get("toy_seed", run["seed"])) for run in tuning}
             model = study.get("settings", {}).get("model", "toy")
             if model == "toy" and not any("model" in condition for condition in conditions):
                 list(pool.map(_make_base, bases))
