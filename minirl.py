@@ -3407,7 +3407,8 @@ def study_table(results: dict[str, Any]) -> str:
 
 
 def plot_study(results: dict[str, Any], file: Path) -> None:
-    """Curves of a study's first algorithm, a column a base model, and every condition's paired difference to binary."""
+    """Curves of a study's first algorithm, a column a base model, for the rewards that all of them have; and every
+    condition's paired difference to binary."""
     plt = _pyplot()
     summary = study_summary(results)
     algorithms = list(dict.fromkeys(line["condition"].get("algorithm", "") for line in summary))
@@ -3415,11 +3416,14 @@ def plot_study(results: dict[str, Any], file: Path) -> None:
     for line in summary:
         base = {k: v for k, v in line["condition"].items() if k not in ("algorithm", "reward")}
         bases.setdefault(", ".join(f"{k} {v}" for k, v in base.items()), []).append(line)
+    rewards = [{line["condition"].get("reward", "binary") for line in lines} for lines in bases.values()]
     figure, axes = plt.subplots(3, len(bases), figsize=(4 * len(bases) + 0.5, 9.5), squeeze=False)
     for column, (title, lines) in enumerate(bases.items()):
         for line in (line for line in lines if line["condition"].get("algorithm", "") == algorithms[0]):
-            members = [curves_of(row) for row in results["runs"] if line["condition"].items() <= row["run"].items()]
             reward = line["condition"].get("reward", "binary")
+            if not all(reward in of_base for of_base in rewards):  # it is below, with the others
+                continue
+            members = [curves_of(row) for row in results["runs"] if line["condition"].items() <= row["run"].items()]
             for axis, name in zip(axes[:2, column], ("pass@1", "pass_rate"), strict=True):
                 values = np.array([curves[name].mean(-1) for _, curves in members])  # [seeds, evaluations]
                 style, steps = {"color": COLORS.get(reward)}, members[0][0]
