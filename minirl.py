@@ -3091,7 +3091,7 @@ def report(folder: Path) -> str:
 # 13. Study: a grid of runs with paired seeds, a table and a figure
 
 COMPARED = ["binary", "pass_rate", "gated", "hard_tests", "frontier"]
-SPARSEST = {"toy_noise": [0.65], "steps": [80], "lr": [1e-4]}  # a weak base takes longer, and smaller steps
+SPARSEST = {"toy_noise": [0.65], "steps": [80], "lr": [2e-4]}  # a weak base takes longer, and smaller steps
 STUDY = {
     "grids": [
         SPARSEST | {"algorithm": ["grpo", "rloo"], "reward": COMPARED},
