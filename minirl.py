@@ -1577,6 +1577,16 @@ def elite(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.where(rates == rates.amax(-1, keepdim=True), rates, 0.0)
 
 
+def near_miss(outcomes: torch.Tensor, mask: torch.Tensor, threshold: float = 0.8) -> torch.Tensor:
+    """The pass rate from a threshold on, while nobody in the group fully passes; else binary. [P, G, T] -> [P, G].
+
+    R_i = r_i if r_i >= 0.8, else 0, with r the pass rate. A group 11111 11110 00000 gets 1 0 0; a group 11110 11000
+    00000 gets 0.8 0 0. A program that passes nearly everything is nearly right; one that passes half may be anything.
+    """
+    full, rates = binary(outcomes, mask), pass_rate(outcomes, mask)
+    return torch.where(full.amax(-1, keepdim=True) > 0, full, torch.where(rates >= threshold - 1e-6, rates, 0.0))
+
+
 REWARDS = {
     "binary": binary,
     "pass_rate": pass_rate,
@@ -1587,6 +1597,7 @@ REWARDS = {
     "frontier": frontier,
     "gated_hard": gated_hard,
     "elite": elite,
+    "near_miss": near_miss,
 }
 
 
@@ -2985,7 +2996,14 @@ def misleading_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
 
 # One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
-COLORS |= {"power": "#E69F00", "mixed": "#56B4E9", "frontier": "#000000", "gated_hard": "#999999", "elite": "#882255"}
+COLORS |= {
+    "power": "#E69F00",
+    "mixed": "#56B4E9",
+    "frontier": "#000000",
+    "gated_hard": "#999999",
+    "elite": "#882255",
+    "near_miss": "#117733",
+}
 LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
 # The look of every figure, in the notebooks too: plt.rcParams.update(minirl.STYLE).
 STYLE = {"figure.figsize": (8, 3.2), "figure.constrained_layout.use": True, "savefig.dpi": 150, "font.size": 10}
@@ -3090,12 +3108,12 @@ def report(folder: Path) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 # 13. Study: a grid of runs with paired seeds, a table and a figure
 
-COMPARED = ["binary", "pass_rate", "gated", "hard_tests", "frontier"]
+COMPARED = ["binary", "pass_rate", "gated", "hard_tests", "near_miss"]
 SPARSEST = {"toy_noise": [0.65], "steps": [80], "lr": [2e-4]}  # a weak base takes longer, and smaller steps
 STUDY = {
     "grids": [
         SPARSEST | {"algorithm": ["grpo", "rloo"], "reward": COMPARED},
-        SPARSEST | {"algorithm": ["grpo"], "reward": ["power", "mixed", "gated_hard", "elite"]},
+        SPARSEST | {"algorithm": ["grpo"], "reward": ["power", "mixed", "frontier", "gated_hard", "elite"]},
         SPARSEST | {"algorithm": ["dr_grpo"], "reward": ["binary", "pass_rate"]},
         {"toy_noise": [0.47], "steps": [40], "lr": [4e-4], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
         {"toy_noise": [0.3], "steps": [30], "lr": [4e-4], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
@@ -3382,12 +3400,12 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
 def study_table(results: dict[str, Any]) -> str:
     """The summary of a study as a table in Markdown, and how long it took."""
     summary = study_summary(results)
-    names = list(summary[0]["condition"])
+    names = [name for name in summary[0]["condition"] if name != "lr"]
     metrics = [name for name in ("pass@1", "pass@8", "pass_rate") if name in summary[0]]
     titles = [*names, "lr", *metrics, "pass@1 - binary's", "seeds above", "area - binary's", "collapsed"]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for line in summary:
-        cells = [*map(str, line["condition"].values()), f"{line['lr']:g}" if line["lr"] else ""]
+        cells = [str(line["condition"][name]) for name in names] + [f"{line['lr']:g}" if line["lr"] else ""]
         cells += [f"{line[name][0]:.3f}" for name in metrics]
         difference = line["difference"]
         if difference:

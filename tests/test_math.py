@@ -16,15 +16,18 @@ from minirl import (
     _entropy,
     binary,
     dr_grpo,
+    elite,
     find_reward,
     frontier,
     gated,
+    gated_hard,
     group_census,
     grpo,
     hard_tests,
     is_dead,
     live_groups,
     mixed,
+    near_miss,
     pass_at_k,
     pass_rate,
     policy_loss,
@@ -62,6 +65,10 @@ def test_rewards_of_groups_are_those_of_their_docstrings():
         frontier(*outcomes_of(["1100", "1000", "0011", "0000"], ["1110", "1111", "1111", "0001"])),
         torch.tensor([[5 / 11, 0, 6 / 11, 0], [0, 1, 1, 0]]),
     )
+    partial = outcomes_of(["1110", "1000", "0000"])
+    assert gated_hard(*partial).tolist() == [[0.625, 0.125, 0]] and elite(*partial).tolist() == [[0.75, 0, 0]]
+    assert torch.allclose(near_miss(*outcomes_of(["11110", "11000", "00000"])), torch.tensor([[0.8, 0, 0]]))
+    assert not near_miss(*outcomes_of(["110", "100", "000"])).any(), "2 of 3 tests are no near miss"
 
 
 @pytest.mark.parametrize("name", REWARDS)
@@ -79,7 +86,7 @@ def test_every_reward_gives_1_to_a_full_pass_and_less_to_anything_else(name):
     assert torch.allclose(REWARDS[name](outcomes[:, order], mask), rewards[:, order])
 
 
-@pytest.mark.parametrize("name", ["gated", "frontier"])
+@pytest.mark.parametrize("name", ["gated", "frontier", "gated_hard", "elite", "near_miss"])
 def test_beside_a_full_pass_gated_rewards_are_binary(name):
     outcomes, mask = outcomes_of(["1111", "1110", "0111"], ["1111", "1111", "0000"])
     assert torch.equal(REWARDS[name](outcomes, mask), binary(outcomes, mask))
