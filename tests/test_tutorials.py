@@ -62,12 +62,6 @@ def test_links_of_the_tutorials_lead_somewhere():
             assert (FOLDER / target).exists(), (file.name, target)
 
 
-def grade(answer):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", FOLDER / "grade_assignment.py"]
-    done = subprocess.run(command, env=os.environ | {"ANSWER": str(answer)}, capture_output=True, text=True, cwd=FOLDER)
-    return int(re.search(r"score: (\d+) of 70", done.stdout)[1])
-
-
 ANSWER = """
 import torch
 
@@ -85,7 +79,12 @@ def floored_grpo(rewards, floor=0.2):
 def test_the_autograder_grades(tmp_path):
     (tmp_path / "right.py").write_text(ANSWER)
     (tmp_path / "wrong.py").write_text(ANSWER.replace("<= 0.5", "< 0.5").replace("clamp(min=floor)", "clamp(min=0.1)"))
-    assert [grade(tmp_path / "right.py"), grade(tmp_path / "wrong.py"), grade("assignment.py")] == [70, 20, 0]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", FOLDER / "grade_assignment.py"]
+    pipes = {"stdout": subprocess.PIPE, "text": True, "cwd": FOLDER}
+    answers = (tmp_path / "right.py", tmp_path / "wrong.py", "assignment.py")
+    graders = [subprocess.Popen(command, env=os.environ | {"ANSWER": str(answer)}, **pipes) for answer in answers]
+    scores = [re.search(r"score: (\d+) of 70", grader.communicate()[0])[1] for grader in graders]
+    assert scores == ["70", "20", "0"]
 
 
 def with_solutions(notebook):
