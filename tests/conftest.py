@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+AS_STARTED = dict(os.environ)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny, and other processes are busy; for those that we start
 torch.set_num_threads(1)
