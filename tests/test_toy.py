@@ -55,6 +55,7 @@ def test_noise_is_the_share_of_wrong_programs():
 def test_the_base_model_is_cached_and_a_damaged_or_changed_one_is_not_used(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(minirl, "WARM_STEPS", 11)
+    monkeypatch.setattr(minirl, "WARM_BATCH", 2)
 
     def load(notice=""):
         model = load_policy("toy").model
