@@ -3109,17 +3109,17 @@ def report(folder: Path) -> str:
 # 13. Study: a grid of runs with paired seeds, a table and a figure
 
 COMPARED = ["binary", "pass_rate", "gated", "hard_tests", "near_miss"]
-SPARSEST = {"toy_noise": [0.65], "steps": [80], "lr": [2e-4]}  # a weak base takes longer, and smaller steps
+SPARSEST = {"toy_noise": [0.65], "steps": [80]}  # a weak base takes longer
 STUDY = {
     "grids": [
         SPARSEST | {"algorithm": ["grpo", "rloo"], "reward": COMPARED},
         SPARSEST | {"algorithm": ["grpo"], "reward": ["power", "mixed", "frontier", "gated_hard", "elite"]},
         SPARSEST | {"algorithm": ["dr_grpo"], "reward": ["binary", "pass_rate"]},
-        {"toy_noise": [0.47], "steps": [40], "lr": [4e-4], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
-        {"toy_noise": [0.3], "steps": [30], "lr": [4e-4], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
+        {"toy_noise": [0.47], "steps": [40], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
+        {"toy_noise": [0.3], "steps": [30], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
     ],
     "seeds": [0, 1, 2, 3, 4],
-    "settings": {"problems_per_step": 12, "eval_every": 40},
+    "settings": {"problems_per_step": 12, "eval_every": 40, "lr": 4e-4},
     "tune": {"lr_factors": [0.5, 1, 2], "algorithm": "grpo", "seed": 100, "toy_seed": 0},
 }
 QUICK_STUDY = {

@@ -61,7 +61,7 @@ def test_the_studies_of_minirl_are_studies():
         assert {(noise, a, reward) for noise in (0.65, 0.47, 0.3) for a in ("grpo", "rloo")} <= main
     assert {reward for noise, _, reward in main if noise == 0.65} == set(minirl.REWARDS)
     assert len(STUDY["seeds"]) == 5 and (0.65, "dr_grpo", "binary") in main
-    assert [run["lr"] for run in tuning_runs(STUDY, conditions[0])] == pytest.approx([1e-4, 2e-4, 4e-4])
+    assert [run["lr"] for run in tuning_runs(STUDY, conditions[0])] == pytest.approx([2e-4, 4e-4, 8e-4])
 
 
 @pytest.mark.parametrize(
