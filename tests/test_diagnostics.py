@@ -32,6 +32,7 @@ from minirl import (
     slot_distances,
     spearman,
     token_weights,
+    toy_completion,
     toy_problems,
 )
 
@@ -198,13 +199,13 @@ def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
 
 
 def test_slot_distances_count_slots_to_the_nearest_full_pass(sandbox):
-    problem = next(p for p in toy_problems("train", ["lists"], [3]) if "default=0" in p.solution)
+    problem = next(p for p in toy_problems("train", ["strings"], [3]) if " or ['']" in p.solution)
     texts = grammar_programs(problem)
     outcomes = torch.tensor([result.passed for result in sandbox.map([problem.program(text) for text in texts])])
     distances = slot_distances(problem, outcomes)
     distance = dict(zip(texts, distances.tolist(), strict=True))
     assert distance[problem.solution] == 0 and len(distances) == len(texts)
-    assert distance[problem.solution.replace(", default=0", "")] == 1
+    assert distance[toy_completion(problem.family, [*problem.slots[:2], "{}[-1]"])] == 1  # forgets the empty text
     assert all(distance[f"    return {constant}\n"] == 3 for constant in problem.family.constants)
     full = outcomes.all(-1)
     assert (distances[full] == 0).all() and (distances[~full] > 0).all()

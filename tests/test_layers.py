@@ -180,7 +180,7 @@ def test_without_any_layer_there_is_still_nothing_to_forge(module_without, name)
 
 def test_a_deep_tree_of_folders_is_removed(module_without):
     module = module_without(["seccomp", "read_only", "network", "processes"])
-    deep = "import os\ndef f(x):\n    for i in range(3000):\n        os.mkdir('d')\n        os.chdir('d')\n    return x"
+    deep = "import os\ndef f(x):\n    for i in range(1500):\n        os.mkdir('d')\n        os.chdir('d')\n    return x"
     odd = "import os\ndef f(x):\n    os.makedirs('a/b/c'); open('a/b/c/file', 'w').write('x')\n    os.chmod('a/b', 0)\n"
     odd += "    os.chmod('.', 0)\n    return x"
     with module.Sandbox(workers=1, cpu_seconds=5) as pool:
