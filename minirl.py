@@ -19,7 +19,7 @@ The data flows from top to bottom, and so does this file:
      3  Policy             a causal language model; the toy's is trained here, once, on careless solutions
      4  sample             a group of completions for every problem
      5  grade              run them in the sandbox (sandbox.py): outcomes, problem x sample x test
-     6  REWARDS            outcomes -> rewards: binary, pass_rate
+     6  REWARDS            outcomes -> rewards: binary, pass_rate, and eight between these two
      7  ADVANTAGES         rewards -> advantages: grpo, rloo, dr_grpo, reinforce
      8  policy_loss        the clipped policy gradient, its normalisation, the KL penalty
      9  evaluate           unbiased pass@k on held-out problems
@@ -99,6 +99,7 @@ from sandbox import (
     SandboxError,
     StdIO,
     Verdict,
+    count_cores,
     encode,
     matches,
     read_test,
@@ -1513,8 +1514,13 @@ def gated(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     A group 1111 1110 0000 gets 1 0 0; a group 1110 1000 0000 gets 0.75 0.25 0. A partial pass never competes with a
     full one, but most groups that are dead under binary live.
     """
+    return _binary_once_solved(outcomes, mask, pass_rate(outcomes, mask))
+
+
+def _binary_once_solved(outcomes: torch.Tensor, mask: torch.Tensor, rewards: torch.Tensor) -> torch.Tensor:
+    """These rewards [P, G], but the binary ones in a group in which somebody fully passes."""
     full = binary(outcomes, mask)
-    return torch.where(full.amax(-1, keepdim=True) > 0, full, pass_rate(outcomes, mask))
+    return torch.where(full.amax(-1, keepdim=True) > 0, full, rewards)
 
 
 def hard_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -1563,8 +1569,7 @@ def gated_hard(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
     A group 1111 1110 0000 gets 1 0 0; a group 1110 1000 0000 gets 5/8 1/8 0: tests that fewer pass count for more.
     """
-    full = binary(outcomes, mask)
-    return torch.where(full.amax(-1, keepdim=True) > 0, full, hard_tests(outcomes, mask))
+    return _binary_once_solved(outcomes, mask, hard_tests(outcomes, mask))
 
 
 def elite(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -1583,8 +1588,8 @@ def near_miss(outcomes: torch.Tensor, mask: torch.Tensor, threshold: float = 0.8
     R_i = r_i if r_i >= 0.8, else 0, with r the pass rate. A group 11111 11110 00000 gets 1 0 0; a group 11110 11000
     00000 gets 0.8 0 0. A program that passes nearly everything is nearly right; one that passes half may be anything.
     """
-    full, rates = binary(outcomes, mask), pass_rate(outcomes, mask)
-    return torch.where(full.amax(-1, keepdim=True) > 0, full, torch.where(rates >= threshold - 1e-6, rates, 0.0))
+    rates = pass_rate(outcomes, mask)
+    return _binary_once_solved(outcomes, mask, torch.where(rates >= threshold - 1e-6, rates, 0.0))
 
 
 REWARDS = {
@@ -1912,7 +1917,9 @@ def evaluate(
     at_once = max(1, config.batch_rows // config.eval_samples)
     rows = []
     chunks = range(0, len(problems), at_once)
-    for start in tqdm(chunks, desc="evaluating", unit="batch", leave=False, disable=rank() > 0 or len(chunks) < 5):
+    for start in progress_bar(
+        chunks, desc="evaluating", unit="batch", leave=False, shown=rank() == 0 and len(chunks) >= 5
+    ):
         places = range(len(problems))[start : start + at_once][rank() :: world_size()]
         chunk, graded = [problems[place] for place in places], []
         if chunk:
@@ -2063,6 +2070,11 @@ def _epoch_order(count: int, seed: int) -> list[int]:
 # then all know the whole batch, and each adds up the gradient of its share of the live groups. One process writes.
 
 
+def progress_bar(*args: Any, shown: bool, **settings: Any) -> tqdm:
+    """A bar of one process for all. Where it is shown, tqdm's own TQDM_DISABLE still switches it off."""
+    return tqdm(*args, **settings, **({} if shown else {"disable": True}))
+
+
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
@@ -2115,8 +2127,7 @@ def load_policy_together(name: str, config: Config) -> Policy:
 def open_sandbox(config: Config) -> Sandbox:
     """The sandbox that the settings ask for: two workers a core, since a program waits for the kernel about half of its
     time. Processes on one machine share its cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = config.workers or max(1, 2 * cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    workers = config.workers or max(1, 2 * count_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     return Sandbox(workers, config.cpu_seconds, config.memory_mb)
 
 
@@ -2222,9 +2233,7 @@ def train(config: Config, sandbox: Sandbox | None = None) -> Path:
 
     with (
         contextlib.nullcontext(sandbox) if sandbox else open_sandbox(config) as sandbox,
-        tqdm(
-            total=config.steps, initial=done, unit="step", dynamic_ncols=True, **({} if lead else {"disable": True})
-        ) as bar,
+        progress_bar(total=config.steps, initial=done, unit="step", dynamic_ncols=True, shown=lead) as bar,
     ):
         train_problems = choose_problems(train_problems, policy, sandbox, config, folder)
         if is_new:
@@ -3177,6 +3186,11 @@ def tuning_runs(study: dict[str, Any], condition: dict[str, Any]) -> list[dict[s
     return [condition | tune | {"lr": rate * factor} for factor in factors]
 
 
+def settings_of(study: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a run: a seed has a base model of its own, unless the run says otherwise."""
+    return study.get("settings", {}) | {"toy_seed": run["seed"]} | run
+
+
 def tuning_score(row: dict[str, Any]) -> float:
     """The share of full passes in the last quarter of training. No held-out problem is looked at."""
     curve = row["training"]["full_pass"]
@@ -3191,7 +3205,7 @@ def check_study(study: dict[str, Any]) -> None:
             raise UsageError(f"a study has the fields {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
         runs = [run | {"seed": seed} for run in conditions_of(study) for seed in study["seeds"]]
         for run in runs + [run for condition in conditions_of(study) for run in tuning_runs(study, condition)]:
-            Config(**study.get("settings", {}) | run)
+            Config(**settings_of(study, run))
         if not runs or len({json.dumps(run, sort_keys=True) for run in runs}) < len(runs):
             raise UsageError("a study needs at least one run, and none twice")
     except UsageError:
@@ -3228,9 +3242,8 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
     if done == total:
         return results
     (folder / "runs").mkdir(parents=True, exist_ok=True)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = jobs or (1 if torch.cuda.is_available() else cores)
-    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // jobs))  # of the workers, which inherit it
+    jobs = jobs or (1 if torch.cuda.is_available() else count_cores())
+    os.environ["OMP_NUM_THREADS"] = str(max(1, count_cores() // jobs))  # of the workers, which inherit it
     before, started = results["seconds"], time.perf_counter()
     log = str(folder / "log.txt")
     with (
@@ -3245,8 +3258,7 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
             tasks = {}
             for run in (run for run in runs if run not in finished):
                 name = re.sub(r"[^\w.]+", "-", "-".join(f"{value}" for value in (place, *run.values())))
-                of_run = study.get("settings", {}) | settings | {"toy_seed": run["seed"]} | run
-                tasks[pool.submit(study_run, of_run, folder / "runs" / name)] = run
+                tasks[pool.submit(study_run, settings_of(study, run) | settings, folder / "runs" / name)] = run
             for task in concurrent.futures.as_completed(tasks):
                 results[place].append({"run": tasks[task], **task.result()})
                 results["seconds"] = before + time.perf_counter() - started
@@ -3254,18 +3266,13 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
                 bar.update()
 
         try:
-            bases = {(run.get("toy_noise"), seed) for run in conditions for seed in study["seeds"]}
-            bases |= {(run.get("toy_noise"), run.get("toy_seed", run["seed"])) for run in tuning}
-            model = study.get("settings", {}).get("model", "toy")
-            if model == "toy" and not any("model" in condition for condition in conditions):
-                list(pool.map(_make_base, bases))
+            seeded = [condition | {"seed": seed} for seed in study["seeds"] for condition in conditions]
+            configs = [Config(**settings_of(study, run)) for run in tuning + seeded]
+            bases = {(config.toy_noise, config.toy_seed) for config in configs if config.model == "toy"}
+            for task in [pool.submit(_make_base, *base) for base in bases]:
+                task.result()
             run_all(tuning, "tuning", eval_size=1, eval_every=0)
-            rates = {}
-            for i, condition in enumerate(conditions):
-                rows = [row for row in results["tuning"] if row["run"] in tuning_runs(study, condition)]
-                rates[i] = {"lr": max(rows, key=tuning_score)["run"]["lr"]} if rows else {}
-            runs = [c | rates[i] | {"seed": seed} for seed in study["seeds"] for i, c in enumerate(conditions)]
-            run_all(runs, "runs")
+            run_all([run | tuned_rate(study, results, run) for run in seeded], "runs")
         except BaseException as error:
             for process in multiprocessing.active_children():
                 process.kill()
@@ -3285,9 +3292,17 @@ def _start_worker(log: str) -> None:
     os.dup2(file, 2)
 
 
-def _make_base(base: tuple[float | None, int]) -> None:
-    noise, seed = base
-    _toy_base(Config.toy_noise if noise is None else noise, seed)
+def tuned_rate(study: dict[str, Any], results: dict[str, Any], run: dict[str, Any]) -> dict[str, float]:
+    """{"lr": the best rate of a run's condition}, or {} in a study that does not tune."""
+    condition = {name: value for name, value in run.items() if name != "seed"}
+    tried = tuning_runs(study, condition)
+    rows = [row for row in results["tuning"] if row["run"] in tried]
+    return {"lr": max(rows, key=tuning_score)["run"]["lr"]} if rows else {}
+
+
+def _make_base(noise: float, seed: int) -> None:
+    """Make a base model where it is missing: in one process, before several want it."""
+    _toy_base(noise, seed)
 
 
 @functools.cache
@@ -3342,12 +3357,15 @@ def curves_of(row: dict[str, Any]) -> tuple[list[int], dict[str, np.ndarray]]:
 
 
 def crossed_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """The mean of values [S seeds, P problems], and its 95 % interval: a bootstrap over seeds and over problems at
-    once, 2000 resamples. Of few seeds such an interval is too narrow: with five, by a third."""
-    rng = np.random.default_rng(0)
-    seeds, problems = (rng.multinomial(n, np.full(n, 1 / n), size=2000) / n for n in values.shape)
-    low, high = np.quantile(np.einsum("bs,sp,bp->b", seeds, values, problems), [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
+    """The mean of values [S seeds, P problems], some of which may be nan, and its 95 % interval: a bootstrap over seeds
+    and over problems at once, 2000 resamples. Of few seeds such an interval is too narrow: with five, by a third."""
+    rng, known = np.random.default_rng(0), ~np.isnan(values)
+    if not known.any():
+        return math.nan, math.nan, math.nan
+    seeds, problems = (rng.multinomial(n, np.full(n, 1 / n), size=2000) for n in values.shape)
+    totals, counts = (np.einsum("bs,sp,bp->b", seeds, x, problems) for x in (np.where(known, values, 0.0), known))
+    low, high = np.quantile(totals[counts > 0] / counts[counts > 0], [0.025, 0.975])
+    return float(values[known].mean()), float(low), float(high)
 
 
 def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dict[str, Any]]:
@@ -3356,12 +3374,14 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
     condition, lr, seeds     the number of its runs so far
     before, pass@1, pass@8, pass_rate, area   (mean, low, high): crossed_interval at the end; pass@1 before, and its
                              mean over the run (the area under its curve)
-    difference               the same names, of paired differences to the baseline reward, and "above": the number of
-                             seeds with a higher pass@1. None for the baseline itself
+    difference               the same names, of paired differences to the baseline reward; "pairs", the number of
+                             seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
+    curves                   the steps of the evaluations, and pass@1, ... of every seed at each: [seeds, evaluations]
     collapsed                the number of runs that ended below where they began, in pass@1
     """
     measured: dict[str, dict[int, dict[str, np.ndarray]]] = {}
     rates: dict[str, float | None] = {}
+    all_curves: dict[str, list[tuple[list[int], dict[str, np.ndarray]]]] = {}
     dropped = {"seed", "lr"} if "tune" in results["study"] else {"seed"}
     for row in results["runs"]:
         condition = {name: value for name, value in row["run"].items() if name not in dropped}
@@ -3373,6 +3393,7 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
         columns |= {"before": pass_1[0], "area": areas.sum(0) / (steps[-1] - steps[0])}
         measured.setdefault(key, {})[row["run"]["seed"]] = columns
         rates[key] = row["run"].get("lr")
+        all_curves.setdefault(key, []).append((steps, curves))
     summary = []
     for condition in conditions_of(results["study"]):
         condition = {name: value for name, value in condition.items() if name not in dropped}
@@ -3392,14 +3413,16 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
                 for name in ("pass@1", "pass@8", "pass_rate", "area")
                 if name in line
             }
+            line["difference"]["pairs"] = len(pairs)
             line["difference"]["above"] = sum(m["pass@1"].mean() > o["pass@1"].mean() for m, o in pairs)
+        of_seeds = [curves for _, curves in all_curves[key]]
+        line["curves"] = all_curves[key][0][0], {n: np.array([c[n].mean(-1) for c in of_seeds]) for n in of_seeds[0]}
         summary.append(line)
     return summary
 
 
-def study_table(results: dict[str, Any]) -> str:
-    """The summary of a study as a table in Markdown, and how long it took."""
-    summary = study_summary(results)
+def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
+    """The summary of a study's results as a table in Markdown, and how long it took."""
     names = [name for name in summary[0]["condition"] if name != "lr"]
     metrics = [name for name in ("pass@1", "pass@8", "pass_rate") if name in summary[0]]
     titles = [*names, "lr", *metrics, "pass@1 - binary's", "seeds above", "area - binary's", "collapsed"]
@@ -3410,7 +3433,7 @@ def study_table(results: dict[str, Any]) -> str:
         difference = line["difference"]
         if difference:
             shown = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference[name]) for name in ("pass@1", "area")]
-            cells += [shown[0], f"{difference['above']} of {line['seeds']}", shown[1]]
+            cells += [shown[0], f"{difference['above']} of {difference['pairs']}", shown[1]]
         else:
             cells += [""] * 3
         lines.append("| " + " | ".join([*cells, f"{line['collapsed']} of {line['seeds']}"]) + " |")
@@ -3424,11 +3447,10 @@ def study_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def plot_study(results: dict[str, Any], file: Path) -> None:
+def plot_study(summary: list[dict[str, Any]], file: Path) -> None:
     """Curves of a study's first algorithm, a column a base model, for the rewards that all of them have; and every
     condition's paired difference to binary."""
     plt = _pyplot()
-    summary = study_summary(results)
     algorithms = list(dict.fromkeys(line["condition"].get("algorithm", "") for line in summary))
     bases: dict[str, list[dict[str, Any]]] = {}
     for line in summary:
@@ -3441,10 +3463,9 @@ def plot_study(results: dict[str, Any], file: Path) -> None:
             reward = line["condition"].get("reward", "binary")
             if not all(reward in of_base for of_base in rewards):  # it is below, with the others
                 continue
-            members = [curves_of(row) for row in results["runs"] if line["condition"].items() <= row["run"].items()]
+            (steps, curves), style = line["curves"], {"color": COLORS.get(reward)}
             for axis, name in zip(axes[:2, column], ("pass@1", "pass_rate"), strict=True):
-                values = np.array([curves[name].mean(-1) for _, curves in members])  # [seeds, evaluations]
-                style, steps = {"color": COLORS.get(reward)}, members[0][0]
+                values = curves[name]
                 axis.plot(steps, values.mean(0), label=reward, marker="o", markersize=3, **style)
                 axis.fill_between(steps, values.min(0), values.max(0), alpha=0.12, linewidth=0, **style)
         before = np.mean([line["before"][0] for line in lines])
@@ -3682,10 +3703,11 @@ def study_command(argv: list[str]) -> None:
     elif (folder / "results.json").exists():
         study = read_results(folder / "results.json")["study"]
     results = run_study(study, folder, given.jobs)
-    table = study_table(results)
+    summary = study_summary(results)
+    table = study_table(results, summary)
     write_text(folder / "table.md", table + "\n")
     print(table)
-    plot_study(results, folder / "figure.png")
+    plot_study(summary, folder / "figure.png")
     print(f"\n{folder}/ holds results.json, table.md and figure.png")
 
 

@@ -1187,6 +1187,11 @@ def let_go_of_workers() -> None:
 os.register_at_fork(after_in_child=let_go_of_workers)
 
 
+def count_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Sandbox:
     """A pool of worker processes that run untrusted programs against tests.
 
@@ -1211,7 +1216,7 @@ class Sandbox:
         require: Sequence[str] = (),
     ):
         if workers is None:
-            workers = 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+            workers = 2 * count_cores()
         if workers < 1 or cpu_seconds <= 0 or memory_mb < 64 or max_timeouts < 1:
             raise ValueError("a sandbox needs workers >= 1, cpu_seconds > 0, memory_mb >= 64 and max_timeouts >= 1")
         require = [require] if isinstance(require, str) else require

@@ -73,7 +73,11 @@ def test_the_studies_of_minirl_are_studies():
         ({"grids": [{"reward": ["binary", "binary"]}], "seeds": [0]}, "none twice"),
         ({"grids": [{"reward": ["binary"]}], "seeds": []}, "at least one run"),
         ({"grids": [{"reward": ["binary"]}]}, "seeds"),
-        ({"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr_factors": [1], "group_size": 1}}, "group_size"),
+        ({"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr_factors": [1]}}, "seed"),
+        (
+            {"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr_factors": [1], "seed": 9, "group_size": 1}},
+            "group_size",
+        ),
         ([], "not a study"),
     ],
 )
@@ -164,7 +168,7 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     assert gated["area"][0] == pytest.approx(0.25) and binary["before"][0] == pytest.approx(0.125)
     mean, low, high = gated["difference"]["pass@1"]
     assert mean == pytest.approx((0 + 0.75) / 2) and low == 0 and high == 1 and gated["difference"]["above"] == 1
-    table = study_table(results)
+    table = study_table(results, [binary, gated])
     assert "| gated |  | 0.500 |" in table and "| +0.375 [+0.000, +1.000] | 1 of 2 |" in table and "| 1 of 2 |" in table
     first_seed = {**results, "runs": runs[:1] + runs[1:2]}
     assert study_summary(first_seed)[1]["difference"] is None, "no pair yet"

@@ -136,18 +136,7 @@ def outcomes_of(row: dict) -> torch.Tensor:
 def mean_of(values: list[list[float | None]]) -> str:
     """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there."""
     table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
-    if np.isnan(table).all():
-        return "undefined"
-    rng = np.random.default_rng(0)
-    draws = []
-    for _ in range(1000):
-        seeds = rng.integers(len(table), size=len(table))
-        problems = rng.integers(table.shape[1], size=table.shape[1])
-        draws.append(
-            np.nanmean(table[seeds][:, problems]) if np.isfinite(table[seeds][:, problems]).any() else math.nan
-        )
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return f"{np.nanmean(table):.2f} [{low:.2f}, {high:.2f}]"
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*minirl.crossed_interval(table))
 
 
 def density(rows: list[dict], group_size: int) -> dict[str, str]:
