@@ -1,7 +1,9 @@
 """The README's claims about rewards: density, calibration and gradients, on the base models of the study.
 
     python tests/benchmarks/claims.py measure     about 40 minutes on two cores; what is there is kept
+    python tests/benchmarks/claims.py model NAME  the gradients of a pretrained model, about 10 minutes for 135M
     python tests/benchmarks/claims.py             every number again, from the saved measurements
+    python tests/benchmarks/claims.py readme      the README's table, from these and the study's results
 
 Measurements are in tutorials/results/claims.json, a row a base model (toy noise and seed): the outcomes of 32 samples
 for each of 48 training problems, how far each sample is from a full pass, and reports on gradients for some of them.
@@ -24,7 +26,8 @@ from tqdm import tqdm
 import minirl
 from minirl import REWARDS, STUDY
 
-FILE = Path(__file__).parents[2] / "tutorials" / "results" / "claims.json"
+RESULTS = Path(__file__).parents[2] / "tutorials" / "results"
+FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_gradients.json"
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
 WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 16, 4, 16  # of these problems
 NOISES = (0.65, 0.47, 0.3)
@@ -44,7 +47,7 @@ def measure(noise: float, seed: int) -> dict:
         for p, texts in enumerate(rollout.completions):
             row["distances"].append([distances(p).get(text) for text in texts])  # None: not of the grammar
         row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
-        row["gradients"] = gradients(policy, problems, rollout, outcomes, mask)
+        row["gradients"] = gradients(policy, problems, rollout, outcomes, mask, STUDY["settings"]["lr"])
         row["exact"] = [
             minirl.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), seed=seed)
             for problem in problems[:WITH_EXACT]
@@ -77,7 +80,7 @@ def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[d
     return found
 
 
-def gradients(policy, problems, rollout, outcomes, mask) -> list[dict]:
+def gradients(policy, problems, rollout, outcomes, mask, lr, only="") -> list[dict]:
     """Reports on groups of 16 of the samples, under both algorithms."""
     names = ("completion_ids", "completion_mask", "logprobs", "entropy")
     groups = replace(rollout, **{name: getattr(rollout, name)[:, :GROUP] for name in names})
@@ -85,8 +88,8 @@ def gradients(policy, problems, rollout, outcomes, mask) -> list[dict]:
     for p in range(WITH_GRADIENTS):
         reports = {}
         for algorithm in ("grpo", "rloo"):
-            config = minirl.Config(algorithm=algorithm)
-            report = minirl.gradient_report(policy, problems[p], groups, outcomes, mask, p, config=config)
+            config = minirl.Config(algorithm=algorithm, lr=lr)
+            report = minirl.gradient_report(policy, problems[p], groups, outcomes, mask, p, config=config, only=only)
             reports[algorithm] = report["rewards"]
         ids = [tuple(x[m].tolist()) for x, m in zip(groups.completion_ids[p], groups.completion_mask[p], strict=True)]
         firsts = [ids.index(x) == i for i, x in enumerate(ids)]  # the same program twice agrees with itself
@@ -101,6 +104,20 @@ def gradients(policy, problems, rollout, outcomes, mask) -> list[dict]:
             pairs[f"{a}-{b}"] = float(np.mean(values)) if values else None
         found.append({"problem": p, "has_full_pass": report["has_full_pass"], "pairs": pairs, "reports": reports})
     return found
+
+
+def measure_model(name: str) -> None:
+    """Groups of a pretrained model as the README trains it. Cosines are of its last layer; gains of all parameters."""
+    policy = minirl.load_policy(name)
+    problems = minirl.toy_problems("train", levels=(1, 2))[:WITH_GRADIENTS]
+    rollout = minirl.sample(policy, problems, GROUP, temperature=0.6, max_new_tokens=64)
+    with minirl.Sandbox() as sandbox:
+        outcomes, mask = minirl.grade(problems, rollout, sandbox)
+    last = f"layers.{policy.model.config.num_hidden_layers - 1}."
+    found = gradients(policy, problems, rollout, outcomes, mask, lr=2e-5, only=last)
+    rates = minirl.pass_rate(outcomes, mask).tolist()
+    row = {"pass_rates": rates, "gradients": found}
+    minirl.write_text(MODEL_FILE, json.dumps(_rounded(row), separators=(",", ":")))
 
 
 def measure_all() -> None:
@@ -186,10 +203,82 @@ def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_ful
     return mean_of(values)
 
 
+def readme_table() -> str:
+    """What the README says of each claim, in numbers: a column for each strength of the base model."""
+    rows = json.loads(FILE.read_text())
+    summary = minirl.study_summary(json.loads((RESULTS / "study" / "results.json").read_text()))
+    of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
+    of_noise = [[row for row in rows if row["toy_noise"] == noise] for noise in NOISES]
+    live = [density(of_base, 8) for of_base in of_noise]
+
+    def final(algorithm: str, reward: str) -> list[str]:
+        lines = [of_study.get((noise, algorithm, reward)) for noise in NOISES]
+        differences = [line and line["difference"] for line in lines]
+        shown = "{:+.3f} [{:+.3f}, {:+.3f}], {above} of {pairs}"
+        return [shown.format(*d["pass@1"], **d) if d else "" for d in differences]
+
+    def gradient(*what) -> list[str]:
+        return [of_reports(of_base, "grpo", *what) for of_base in of_noise]
+
+    def pairs(kind: str) -> list[str]:
+        return [mean_of([[group["pairs"][kind] for group in row["gradients"]] for row in rows]) for rows in of_noise]
+
+    def exact(name: str, reward: str | None = None) -> list[str]:
+        def value(problem):
+            return problem["rewards"][reward]["8"][name] if reward else problem[name]
+
+        return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in of_noise]
+
+    def rank(name: str) -> list[str]:
+        return ["{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**calibration(rows)[name]) for rows in of_noise]
+
+    before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
+    table = {
+        "base model's held-out pass@1": before,
+        "(i) groups of 8 with a signal: binary": [shares["binary"] for shares in live],
+        "... pass_rate": [shares["pass_rate"] for shares in live],
+        "(ii) final pass@1, pass_rate minus binary: GRPO": final("grpo", "pass_rate"),
+        "... RLOO": final("rloo", "pass_rate"),
+        "... Dr. GRPO": final("dr_grpo", "pass_rate"),
+        "(iii) nats a solution gains by one step of pass_rate, in groups without a full pass": gradient(
+            "pass_rate", "gain", False
+        ),
+        "... in groups with one": gradient("pass_rate", "gain", True),
+        "... and by one step of binary": gradient("binary", "gain", True),
+        "... share of groups without a full pass in which it gains": [gaining(rows) for rows in of_noise],
+        "(iv) rank correlation of a wrong sample's pass rate with its nearness in slots": rank("distance"),
+        "... with how often the model completes its prefixes": rank("prefix"),
+        "(v) cosine of two partial passes' gradients": pairs("partial-partial"),
+        "... of a partial and a full pass's": pairs("partial-full"),
+        "... what cancellation leaves, in groups with a full pass: pass_rate": gradient(
+            "pass_rate", "cancellation", True
+        ),
+        "... and binary": gradient("binary", "cancellation", True),
+        "... cosine of the exact gradients, P(full pass) and E[pass rate]": exact("cosine"),
+        "... cosine of a group of 8's update with the mean update: pass_rate": exact("agreement", "pass_rate"),
+        "... of binary": exact("agreement", "binary"),
+    }
+    lines = ["| | toy noise " + " | ".join(map(str, NOISES)) + " |", "|---" * (len(NOISES) + 1) + "|"]
+    lines += [f"| {label} | " + " | ".join(cells) + " |" for label, cells in table.items()]
+    return "\n".join(lines)
+
+
+def gaining(rows: list[dict]) -> str:
+    """The share of groups without a full pass whose pass-rate update makes the solution likelier."""
+    values = []
+    for row in rows:
+        gains = [(g["has_full_pass"], g["reports"]["grpo"]["pass_rate"]["gain"]) for g in row["gradients"]]
+        values.append([None if has_full or gain is None else float(gain > 0) for has_full, gain in gains])
+    return mean_of(values)
+
+
 def report() -> None:
     rows = json.loads(FILE.read_text())
     for noise in dict.fromkeys(row["toy_noise"] for row in rows):
         report_on([row for row in rows if row["toy_noise"] == noise])
+    if MODEL_FILE.exists():
+        print("\n# SmolLM2-135M-Instruct\n")
+        report_gradients([json.loads(MODEL_FILE.read_text())])
 
 
 def report_on(rows: list[dict]) -> None:
@@ -203,16 +292,7 @@ def report_on(rows: list[dict]) -> None:
         cell = "{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**result)
         print(f"pass rate against {name}, rank correlation {cell}; pass rate: mean (samples)")
         print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in result["bins"]))
-    for pair in ("partial-partial", "partial-full"):
-        print(f"cosine {pair} {mean_of([[group['pairs'][pair] for group in row['gradients']] for row in rows])}")
-    kinds = [("cancellation", None), ("partial", None)]
-    kinds += [(name, has_full) for name in ("alignment", "gain") for has_full in (True, False)]
-    headings = [name + {None: "", True: ", full", False: ", none"}[has_full] for name, has_full in kinds]
-    for algorithm in ("grpo", "rloo"):
-        print(f"{algorithm:10} " + " ".join(f"{heading:>20}" for heading in headings))
-        for reward in REWARDS:
-            cells = [of_reports(rows, algorithm, reward, *kind) for kind in kinds]
-            print(f"{reward:10} " + " ".join(f"{cell:>20}" for cell in cells))
+    report_gradients(rows)
     for name in ("mass", "p_full", "cosine"):
         print(f"exact: {name} {mean_of([[problem[name] for problem in row['exact']] for row in rows])}")
     print("exact, by group size: bias / agreement / cosine with the gradient of P(full pass)")
@@ -224,5 +304,25 @@ def report_on(rows: list[dict]) -> None:
             print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
 
 
+def report_gradients(rows: list[dict]) -> None:
+    for pair in ("partial-partial", "partial-full"):
+        print(f"cosine {pair} {mean_of([[group['pairs'][pair] for group in row['gradients']] for row in rows])}")
+    kinds = [("cancellation", None), ("partial", None)]
+    kinds += [(name, has_full) for name in ("alignment", "gain") for has_full in (True, False)]
+    headings = [name + {None: "", True: ", full", False: ", none"}[has_full] for name, has_full in kinds]
+    for algorithm in ("grpo", "rloo"):
+        print(f"{algorithm:10} " + " ".join(f"{heading:>20}" for heading in headings))
+        for reward in REWARDS:
+            cells = [of_reports(rows, algorithm, reward, *kind) for kind in kinds]
+            print(f"{reward:10} " + " ".join(f"{cell:>20}" for cell in cells))
+
+
 if __name__ == "__main__":
-    measure_all() if sys.argv[1:] == ["measure"] else report()
+    if sys.argv[1:] == ["measure"]:
+        measure_all()
+    elif sys.argv[1:2] == ["model"]:
+        measure_model(sys.argv[2])
+    elif sys.argv[1:] == ["readme"]:
+        print(readme_table())
+    else:
+        report()
