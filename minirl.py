@@ -948,7 +948,8 @@ def _reads_padded_rows(policy: Policy) -> bool:
     ids, mask = _pad(policy, prompts, side="left")
     cache = Cache(layer_class_to_replicate=DynamicLayer)
     try:
-        policy.model(ids, attention_mask=mask, position_ids=_positions(mask), past_key_values=cache, use_cache=True)
+        inputs = {"attention_mask": mask, "position_ids": _positions(mask), _cache_name(type(policy.model)): cache}
+        policy.model(ids, **inputs, use_cache=True)
         decoder = _Decoder(policy.model, cache, rows=2, tokens=8)
         decoder.rounds = False
         decoder.start(cache, mask, torch.arange(2, device=policy.device))
@@ -960,6 +961,12 @@ def _reads_padded_rows(policy: Policy) -> bool:
     ]
     alone = torch.cat([policy.model(row, use_cache=False).logits[:, -1] for row in rows])
     return bool((together - alone).abs().max() <= 0.05 * alone.std() + 1e-4)
+
+
+@functools.cache
+def _cache_name(architecture: type) -> str:
+    """Under which name a model takes its keys and values: newer versions of transformers have changed it."""
+    return "cache" if "cache" in inspect.signature(architecture.forward).parameters else "past_key_values"
 
 
 def _share_key_heads(model: Any) -> None:
@@ -1276,8 +1283,8 @@ class _Decoder:
             self.ids[:rows],
             attention_mask=mask if self.makes_own_mask else mask[:, 0, 0],
             position_ids=self.positions[:rows],
-            past_key_values=self.cache,
             use_cache=True,
+            **{_cache_name(type(self.model)): self.cache},
         ).logits[:, -1]
 
     def _replay(self, rows: int) -> torch.Tensor:
@@ -1362,9 +1369,9 @@ def sample(
         prompt_ids,
         attention_mask=prompt_mask,
         position_ids=_positions(prompt_mask),
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
+        **{_cache_name(type(model)): cache},
     ).logits[:, -1]
     decoder = _decoder_for(policy, model, cache, rows, prompt_mask.shape[1] + max_new_tokens)
     samples = torch.arange(rows, device=device)  # that are being written
@@ -1779,8 +1786,8 @@ def _run(
     inputs = {
         "attention_mask": mask,
         "position_ids": positions,
-        "past_key_values": cache,
         "use_cache": cache is not None,
+        _cache_name(type(policy.model)): cache,
     }
     if not policy.splits_head:
         return policy.model(ids, **inputs, logits_to_keep=keep).logits
@@ -2868,9 +2875,10 @@ def exact_report(
     mass       the probability that the policy gives to these programs; the rest is taken to pass nothing
     p_full, pass_rate, cosine   the two objectives, and the cosine of their exact gradients
     rewards    for each reward and group size, over the live ones of `groups` groups, drawn from the enumeration:
-      bias       cosine of the mean update with grad P(full pass): do the objectives agree?
-      agreement  mean cosine of a group's update with the mean one: what variance and conflict leave of it
-      cosine     mean cosine of a group's update with grad P(full pass): what counts
+      bias       cosine of the expected update with grad P(full pass): do the objectives agree?
+      agreement  mean cosine of a group's update with the expected one: what variance and conflict leave of it
+      cosine     mean cosine of a group's update with grad P(full pass), about bias * agreement: what counts
+                 (estimates from few groups: bias and agreement may exceed 1, and are nan if groups share nothing)
       live       the share of groups with a signal
     """
     programs = enumerate_programs(policy, problem, sandbox)
@@ -2898,18 +2906,30 @@ def exact_report(
             advantages = ADVANTAGES[algorithm](find_reward(name)(outcomes, torch.ones_like(outcomes)))
             pushes = torch.zeros(groups, len(drawn)).scatter_add_(1, rows, advantages)
             updates = (pushes @ gradients)[(pushes != 0).any(-1)]
-            mean = updates.mean(0)
-
-            def mean_cosine(target: torch.Tensor, updates: torch.Tensor = updates) -> float:
-                return float(np.mean([_cosine(update, target) for update in updates])) if len(updates) else math.nan
-
-            report["rewards"][name][size] = {
-                "bias": _cosine(mean, programs.gradients[0]) if len(updates) else math.nan,
-                "agreement": mean_cosine(mean),
-                "cosine": mean_cosine(programs.gradients[0]),
+            report["rewards"][name][size] = _bias_and_agreement(updates, programs.gradients[0]) | {
                 "live": len(updates) / groups,
             }
     return report
+
+
+def _bias_and_agreement(updates: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+    """Cosines of independent updates u [n, D], of their expected value m, and of a target: see exact_report.
+
+    Few updates have a mean whose noise would pass for bias. So nothing is taken from that mean: |m|^2 is estimated by
+    the products u_i u_j of different updates, and u_i m by those of u_i with the others, both without a bias.
+    """
+    n = len(updates)
+    if n < 2:
+        return dict.fromkeys(("bias", "agreement", "cosine"), math.nan)
+    products, along = updates @ updates.T, updates @ target
+    squares = products.diagonal()
+    size = ((products.sum() - squares.sum()) / (n * (n - 1))).sqrt()  # |m|; nan: nothing in common is left
+    with_mean = (products.sum(-1) - squares) / (n - 1)
+    return {
+        "bias": float(along.mean() / (size * target.norm())),
+        "agreement": float((with_mean / squares.sqrt()).mean() / size),
+        "cosine": float((along / squares.sqrt()).mean() / target.norm()),
+    }
 
 
 def slot_distances(problem: ToyProblem, outcomes: torch.Tensor) -> torch.Tensor:

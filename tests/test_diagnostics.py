@@ -15,6 +15,8 @@ from minirl import (
     Config,
     Sandbox,
     UsageError,
+    _bias_and_agreement,
+    _cosine,
     _encode,
     binary,
     enumerate_programs,
@@ -193,9 +195,28 @@ def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
     cells = [report["rewards"][name][size] for name in ("binary", "pass_rate") for size in (2, 16)]
     for cell in cells:
         numbers = [cell[name] for name in ("bias", "agreement", "cosine")]
-        assert all(math.isnan(x) for x in numbers) if cell["live"] == 0 else all(-1.001 <= x <= 1.001 for x in numbers)
+        assert cell["live"] > 1 / 12 or all(math.isnan(x) for x in numbers)
+        assert not abs(cell["cosine"]) > 1.001
     assert cells[1]["live"] >= cells[0]["live"] and cells[3]["live"] >= cells[2]["live"] > 0
     assert cells[3]["agreement"] > cells[2]["agreement"]  # larger groups agree better
+    # RLOO's expected update under the pass rate is the gradient of the expected pass rate, which is known exactly
+    assert cells[3]["bias"] == pytest.approx(report["cosine"], abs=0.25)
+
+
+def test_bias_and_agreement_do_not_depend_on_how_few_updates_there_are():
+    """Updates around a mean whose cosine with the target is 0.6: a mean of four alone would say 0.4."""
+    rng = torch.Generator().manual_seed(0)
+    target, mean = torch.zeros(400), torch.zeros(400)
+    target[0], mean[0], mean[1] = 2.0, 0.6, 0.8
+    updates = mean + torch.randn(2000, 400, generator=rng) / 20  # |u|^2 is about 2
+    few = [_bias_and_agreement(part, target) for part in updates.split(4)]
+    found = {name: float(np.mean([cell[name] for cell in few])) for name in few[0]}
+    assert found["bias"] == pytest.approx(0.6, abs=0.05)
+    assert found["agreement"] == pytest.approx(2**-0.5, abs=0.05)
+    assert found["cosine"] == pytest.approx(0.6 * 2**-0.5, abs=0.02)
+    naive = np.mean([_cosine(part.mean(0), target) for part in updates.split(4)])
+    assert naive < 0.56  # what the test is for
+    assert math.isnan(_bias_and_agreement(updates[:1], target)["bias"])
 
 
 def test_slot_distances_count_slots_to_the_nearest_full_pass(sandbox):

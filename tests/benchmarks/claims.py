@@ -1,6 +1,6 @@
 """The README's claims about rewards: density, calibration and gradients, on the base models of the study.
 
-    python tests/benchmarks/claims.py measure     about 40 minutes on two cores; what is there is kept
+    python tests/benchmarks/claims.py measure     about half an hour on two cores; what is there is kept
     python tests/benchmarks/claims.py model NAME  the gradients of a pretrained model, about 10 minutes for 135M
     python tests/benchmarks/claims.py             every number again, from the saved measurements
     python tests/benchmarks/claims.py readme      the README's table, from these and the study's results
@@ -29,7 +29,7 @@ from minirl import REWARDS, STUDY
 RESULTS = Path(__file__).parents[2] / "tutorials" / "results"
 FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_gradients.json"
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
-WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 16, 4, 16  # of these problems
+WITH_DISTANCES, WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 24, 16, 4, 16  # of these problems
 NOISES = (0.65, 0.47, 0.3)
 
 
@@ -44,7 +44,7 @@ def measure(noise: float, seed: int) -> dict:
         outcomes, mask = minirl.grade(problems, rollout, sandbox)
         row["outcomes"] = [["".join("01"[x] for x in sample) for sample in group] for group in outcomes.int().tolist()]
         row["distances"] = []
-        for p, texts in enumerate(rollout.completions):
+        for p, texts in enumerate(rollout.completions[:WITH_DISTANCES]):
             row["distances"].append([distances(p).get(text) for text in texts])  # None: not of the grammar
         row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
         row["gradients"] = gradients(policy, problems, rollout, outcomes, mask, STUDY["settings"]["lr"])
