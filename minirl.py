@@ -3263,7 +3263,8 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
         return results
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     jobs = jobs or (1 if torch.cuda.is_available() else count_cores())
-    os.environ["OMP_NUM_THREADS"] = str(max(1, count_cores() // jobs))  # of the workers, which inherit it
+    os.environ["OMP_NUM_THREADS"] = str(max(1, count_cores() // jobs))  # of the workers, which inherit these two
+    os.environ["TQDM_DISABLE"] = "1"
     before, started = results["seconds"], time.perf_counter()
     log = str(folder / "log.txt")
     with (
@@ -3305,7 +3306,7 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
 
 
 def _start_worker(log: str) -> None:
-    """What a worker of a study prints goes to a file, or bars would mix; and it ends when the study has died."""
+    """What a worker of a study prints goes to a file, not into the bar; and it ends when the study has died."""
     threading.Thread(target=lambda: (multiprocessing.parent_process().join(), os._exit(1)), daemon=True).start()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)

@@ -28,9 +28,11 @@ from minirl import REWARDS, STUDY
 
 RESULTS = Path(__file__).parents[2] / "tutorials" / "results"
 FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_gradients.json"
+STUDY_FILE = RESULTS / "study" / "results.json"
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
 WITH_DISTANCES, WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 24, 16, 4, 16  # of these problems
 NOISES = (0.65, 0.47, 0.3)
+MODEL_REWARDS = ("binary", "pass_rate", "gated")
 
 
 def measure(noise: float, seed: int) -> dict:
@@ -47,7 +49,7 @@ def measure(noise: float, seed: int) -> dict:
         for p, texts in enumerate(rollout.completions[:WITH_DISTANCES]):
             row["distances"].append([distances(p).get(text) for text in texts])  # None: not of the grammar
         row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
-        row["gradients"] = gradients(policy, problems, rollout, outcomes, mask, STUDY["settings"]["lr"])
+        row["gradients"] = gradients(policy, problems, rollout, outcomes, mask, lr=STUDY["settings"]["lr"])
         row["exact"] = [
             minirl.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), seed=seed)
             for problem in problems[:WITH_EXACT]
@@ -80,16 +82,16 @@ def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[d
     return found
 
 
-def gradients(policy, problems, rollout, outcomes, mask, lr, only="") -> list[dict]:
-    """Reports on groups of 16 of the samples, under both algorithms."""
+def gradients(policy, problems, rollout, outcomes, mask, algorithms=("grpo", "rloo"), lr=0.0, **settings) -> list[dict]:
+    """Reports on groups of 16 of the samples; settings are gradient_report's."""
     names = ("completion_ids", "completion_mask", "logprobs", "entropy")
     groups = replace(rollout, **{name: getattr(rollout, name)[:, :GROUP] for name in names})
     outcomes, mask, found = outcomes[:, :GROUP], mask[:, :GROUP], []
     for p in range(WITH_GRADIENTS):
         reports = {}
-        for algorithm in ("grpo", "rloo"):
+        for algorithm in algorithms:
             config = minirl.Config(algorithm=algorithm, lr=lr)
-            report = minirl.gradient_report(policy, problems[p], groups, outcomes, mask, p, config=config, only=only)
+            report = minirl.gradient_report(policy, problems[p], groups, outcomes, mask, p, config=config, **settings)
             reports[algorithm] = report["rewards"]
         ids = [tuple(x[m].tolist()) for x, m in zip(groups.completion_ids[p], groups.completion_mask[p], strict=True)]
         firsts = [ids.index(x) == i for i, x in enumerate(ids)]  # the same program twice agrees with itself
@@ -114,7 +116,8 @@ def measure_model(name: str) -> None:
     with minirl.Sandbox() as sandbox:
         outcomes, mask = minirl.grade(problems, rollout, sandbox)
     last = f"layers.{policy.model.config.num_hidden_layers - 1}."
-    found = gradients(policy, problems, rollout, outcomes, mask, lr=2e-5, only=last)
+    settings = {"algorithms": ["grpo"], "rewards": MODEL_REWARDS, "lr": 2e-5, "only": last}
+    found = gradients(policy, problems, rollout, outcomes, mask, **settings)
     rates = minirl.pass_rate(outcomes, mask).tolist()
     row = {"pass_rates": rates, "gradients": found}
     minirl.write_text(MODEL_FILE, json.dumps(_rounded(row), separators=(",", ":")))
@@ -153,7 +156,8 @@ def outcomes_of(row: dict) -> torch.Tensor:
 def mean_of(values: list[list[float | None]]) -> str:
     """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there."""
     table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*minirl.crossed_interval(table))
+    mean, low, high = minirl.crossed_interval(table)
+    return "-" if math.isnan(mean) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def density(rows: list[dict], group_size: int) -> dict[str, str]:
@@ -166,6 +170,23 @@ def density(rows: list[dict], group_size: int) -> dict[str, str]:
             live = [~minirl.is_dead(reward(x, torch.ones_like(x)))[:, 0] for x in groups]
             shares[name].append([float(x.float().mean()) for x in live])
     return {name: mean_of(values) for name, values in shares.items()}
+
+
+def density_in_training(runs: list[dict], quarter: int) -> str:
+    """The share of groups with a signal in a quarter (0 to 3) of the training of these runs, one a seed."""
+    curves = [np.array(run["training"]["dead_groups"]) for run in runs]
+    return mean_of([[1 - float(np.array_split(curve, 4)[quarter].mean())] for curve in curves])
+
+
+def misleading(rows: list[dict]) -> dict[str, str]:
+    """Which tests do samples pass that are no full pass? The empty input, the others, and each problem's worst."""
+    shares = [minirl.misleading_tests(x := outcomes_of(row), torch.ones_like(x)) for row in rows]
+    parts = {"the empty input": [x[:, 0] for x in shares], "other tests": [x[:, 1:].mean(-1) for x in shares]}
+    parts["a problem's most misleading test"] = [x.amax(-1) for x in shares]
+    for family in minirl.FAMILIES:
+        members = torch.tensor([task_id.startswith(family) for task_id in rows[0]["task_ids"]])
+        parts[f"any test of {family}"] = [x[members].mean(-1) for x in shares]
+    return {name: mean_of([part.tolist() for part in of_rows]) for name, of_rows in parts.items()}
 
 
 def theory(rows: list[dict], group_size: int) -> float:
@@ -206,19 +227,25 @@ def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_ful
 def readme_table() -> str:
     """What the README says of each claim, in numbers: a column for each strength of the base model."""
     rows = json.loads(FILE.read_text())
-    summary = minirl.study_summary(json.loads((RESULTS / "study" / "results.json").read_text()))
+    summary = minirl.study_summary(json.loads(STUDY_FILE.read_text()))
     of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
     of_noise = [[row for row in rows if row["toy_noise"] == noise] for noise in NOISES]
     live = [density(of_base, 8) for of_base in of_noise]
 
     def final(algorithm: str, reward: str) -> list[str]:
         lines = [of_study.get((noise, algorithm, reward)) for noise in NOISES]
-        differences = [line and line["difference"] for line in lines]
         shown = "{:+.3f} [{:+.3f}, {:+.3f}], {above} of {pairs}"
-        return [shown.format(*d["pass@1"], **d) if d else "" for d in differences]
+        return [shown.format(*line["difference"]["pass@1"], **line["difference"]) if line else "" for line in lines]
 
-    def gradient(*what) -> list[str]:
-        return [of_reports(of_base, "grpo", *what) for of_base in of_noise]
+    def area(algorithm: str, reward: str) -> list[str]:
+        lines = [of_study[noise, algorithm, reward] for noise in NOISES]
+        return ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*line["difference"]["area"]) for line in lines]
+
+    def gain(reward: str, has_full: bool) -> list[str]:
+        return [of_reports(of_base, "grpo", reward, "gain", has_full) for of_base in of_noise]
+
+    def left(reward: str, has_full: bool) -> list[str]:
+        return [of_reports(of_base, "grpo", reward, "cancellation", has_full) for of_base in of_noise]
 
     def pairs(kind: str) -> list[str]:
         return [mean_of([[group["pairs"][kind] for group in row["gradients"]] for row in rows]) for rows in of_noise]
@@ -233,33 +260,38 @@ def readme_table() -> str:
         return ["{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**calibration(rows)[name]) for rows in of_noise]
 
     before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
-    table = {
-        "base model's held-out pass@1": before,
-        "(i) groups of 8 with a signal: binary": [shares["binary"] for shares in live],
-        "... pass_rate": [shares["pass_rate"] for shares in live],
-        "(ii) final pass@1, pass_rate minus binary: GRPO": final("grpo", "pass_rate"),
-        "... RLOO": final("rloo", "pass_rate"),
-        "... Dr. GRPO": final("dr_grpo", "pass_rate"),
-        "(iii) nats a solution gains by one step of pass_rate, in groups without a full pass": gradient(
-            "pass_rate", "gain", False
+    rows_of_table = [
+        ("base model's held-out pass@1", before),
+        ("(i) groups of 8 with a signal: binary", [shares["binary"] for shares in live]),
+        ("... pass_rate", [shares["pass_rate"] for shares in live]),
+        ("(ii) final pass@1, pass_rate minus binary: GRPO", final("grpo", "pass_rate")),
+        ("... RLOO", final("rloo", "pass_rate")),
+        ("... Dr. GRPO", final("dr_grpo", "pass_rate")),
+        (
+            "(iii) nats that a solution gains by one step: pass_rate, no full pass in the group",
+            gain("pass_rate", False),
         ),
-        "... in groups with one": gradient("pass_rate", "gain", True),
-        "... and by one step of binary": gradient("binary", "gain", True),
-        "... share of groups without a full pass in which it gains": [gaining(rows) for rows in of_noise],
-        "(iv) rank correlation of a wrong sample's pass rate with its nearness in slots": rank("distance"),
-        "... with how often the model completes its prefixes": rank("prefix"),
-        "(v) cosine of two partial passes' gradients": pairs("partial-partial"),
-        "... of a partial and a full pass's": pairs("partial-full"),
-        "... what cancellation leaves, in groups with a full pass: pass_rate": gradient(
-            "pass_rate", "cancellation", True
-        ),
-        "... and binary": gradient("binary", "cancellation", True),
-        "... cosine of the exact gradients, P(full pass) and E[pass rate]": exact("cosine"),
-        "... cosine of a group of 8's update with the mean update: pass_rate": exact("agreement", "pass_rate"),
-        "... of binary": exact("agreement", "binary"),
-    }
+        ("... share of these groups in which it gains", [gaining(of_base) for of_base in of_noise]),
+        ("... pass_rate, with a full pass", gain("pass_rate", True)),
+        ("... binary, with a full pass", gain("binary", True)),
+        ("(iv) rank correlation of a wrong sample's pass rate with its nearness in slots", rank("distance")),
+        ("... with how often the model completes its prefixes", rank("prefix")),
+        ("(v) cosine of two partial passes' gradients", pairs("partial-partial")),
+        ("... of a partial and a full pass's", pairs("partial-full")),
+        ("... what cancellation leaves of the pushes: pass_rate, no full pass", left("pass_rate", False)),
+        ("... pass_rate, with a full pass", left("pass_rate", True)),
+        ("... binary, with a full pass", left("binary", True)),
+        ("... cosine of the exact gradients of P(full pass) and E[pass rate]", exact("cosine")),
+        ("... cosine of a group of 8's update with the expected one: pass_rate", exact("agreement", "pass_rate")),
+        ("... binary, where it has a signal", exact("agreement", "binary")),
+        ("(vi) area under the pass@1 curve, pass_rate minus binary: GRPO", area("grpo", "pass_rate")),
+        ("... RLOO", area("rloo", "pass_rate")),
+    ]
+    for reward in ("gated", "hard_tests", "near_miss"):
+        rows_of_table.append((f"(vii) final pass@1, {reward} minus binary: GRPO", final("grpo", reward)))
+        rows_of_table.append(("... RLOO", final("rloo", reward)))
     lines = ["| | toy noise " + " | ".join(map(str, NOISES)) + " |", "|---" * (len(NOISES) + 1) + "|"]
-    lines += [f"| {label} | " + " | ".join(cells) + " |" for label, cells in table.items()]
+    lines += [f"| {label} | " + " | ".join(cells) + " |" for label, cells in rows_of_table]
     return "\n".join(lines)
 
 
@@ -278,7 +310,7 @@ def report() -> None:
         report_on([row for row in rows if row["toy_noise"] == noise])
     if MODEL_FILE.exists():
         print("\n# SmolLM2-135M-Instruct\n")
-        report_gradients([json.loads(MODEL_FILE.read_text())])
+        report_gradients([json.loads(MODEL_FILE.read_text())], ["grpo"], MODEL_REWARDS)
 
 
 def report_on(rows: list[dict]) -> None:
@@ -288,6 +320,13 @@ def report_on(rows: list[dict]) -> None:
         cells = density(rows, size)
         shown = ", ".join(f"{name} {cells[name]}" for name in ("binary", "pass_rate", "hard_tests"))
         print(f"  G {size:2}: {shown}; theory {theory(rows, size):.2f}")
+    runs = json.loads(STUDY_FILE.read_text())["runs"]
+    print("groups with a signal, quarter by quarter of the study's training, GRPO, groups of 8")
+    for reward in ("binary", "pass_rate", "gated"):
+        known = {"toy_noise": rows[0]["toy_noise"], "algorithm": "grpo", "reward": reward}
+        of_reward = [row for row in runs if known.items() <= row["run"].items()]
+        print(f"  {reward:10} " + "  ".join(density_in_training(of_reward, quarter) for quarter in range(4)))
+    print("passed by samples that are no full pass: " + ", ".join(f"{k} {v}" for k, v in misleading(rows).items()))
     for name, result in calibration(rows).items():
         cell = "{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**result)
         print(f"pass rate against {name}, rank correlation {cell}; pass rate: mean (samples)")
@@ -304,15 +343,15 @@ def report_on(rows: list[dict]) -> None:
             print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
 
 
-def report_gradients(rows: list[dict]) -> None:
+def report_gradients(rows: list[dict], algorithms=("grpo", "rloo"), rewards=tuple(REWARDS)) -> None:
     for pair in ("partial-partial", "partial-full"):
         print(f"cosine {pair} {mean_of([[group['pairs'][pair] for group in row['gradients']] for row in rows])}")
     kinds = [("cancellation", None), ("partial", None)]
     kinds += [(name, has_full) for name in ("alignment", "gain") for has_full in (True, False)]
     headings = [name + {None: "", True: ", full", False: ", none"}[has_full] for name, has_full in kinds]
-    for algorithm in ("grpo", "rloo"):
+    for algorithm in algorithms:
         print(f"{algorithm:10} " + " ".join(f"{heading:>20}" for heading in headings))
-        for reward in REWARDS:
+        for reward in rewards:
             cells = [of_reports(rows, algorithm, reward, *kind) for kind in kinds]
             print(f"{reward:10} " + " ".join(f"{cell:>20}" for cell in cells))
 
