@@ -1,5 +1,6 @@
 """The notebooks: what is committed is tidy; with pytest -m tutorials, each runs in a new kernel in three minutes."""
 
+import base64
 import copy
 import json
 import os
@@ -42,6 +43,13 @@ def test_a_notebook_is_committed_as_it_ran(file):
         for text in texts_of_outputs(cell):
             assert not re.search(r"(?<![\w.:/])/(?:home|root|tmp|work|usr|Users)/", text), text
     assert file.stat().st_size < 1_000_000
+
+
+@notebooks
+def test_the_picture_of_a_notebook_is_one_of_its_own(file):
+    outputs = [output for cell in cells_of(file, "code") for output in cell["outputs"]]
+    pictures = [base64.b64decode(output["data"]["image/png"]) for output in outputs if "image/png" in str(output)]
+    assert (FOLDER / "pictures" / f"{file.stem}.png").read_bytes() in pictures
 
 
 @notebooks

@@ -239,7 +239,8 @@ def readme_table() -> str:
 
     def area(algorithm: str, reward: str) -> list[str]:
         lines = [of_study[noise, algorithm, reward] for noise in NOISES]
-        return ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*line["difference"]["area"]) for line in lines]
+        shown = "{:+.3f} [{:+.3f}, {:+.3f}]"  # an area between two evaluations would say nothing new
+        return [shown.format(*x["difference"]["area"]) if len(x["curves"][0]) > 2 else "" for x in lines]
 
     def gain(reward: str, has_full: bool) -> list[str]:
         return [of_reports(of_base, "grpo", reward, "gain", has_full) for of_base in of_noise]
