@@ -2735,7 +2735,9 @@ def gradient_report(
 
     cosines      [G, G]  of the samples' gradients (sample_gradients); norms [G]; pass_rates [G]
     rewards      for each reward, under config's algorithm:
-      cancellation  |sum A_i g_i| / sum |A_i| |g_i|: 1 if all push one way, near 0 if they cancel; nan in a dead group
+      cancellation  |sum A_i g_i| / sum |A_i| |g_i|: what is left of all pushes. 1 if they go one way, near 0 if they
+                    cancel; nan in a dead group
+      orthogonal    the same if all g_i were orthogonal, sqrt(sum A_i^2 |g_i|^2) / sum |A_i| |g_i|
       partial       the share of sum |A_i| |g_i| that partial passes contribute
       alignment     cosine of sum A_i g_i with the gradient of the log-probability of problem.solution
       own_alignment ... with that of the group's own full passes, nan if it has none
@@ -2765,6 +2767,7 @@ def gradient_report(
         live = bool(pushes.sum() > 0)
         report["rewards"][name] = {
             "cancellation": float(total.norm() / pushes.sum()) if live else math.nan,
+            "orthogonal": float(pushes.norm() / pushes.sum()) if live else math.nan,
             "partial": float(pushes[partial].sum() / pushes.sum()) if live else math.nan,
             "alignment": _cosine(total, reference) if reference is not None else math.nan,
             "own_alignment": _cosine(total, own),
@@ -2826,7 +2829,8 @@ class Enumeration:
     """Every program of the toy's grammar on one problem: M programs, T tests, D parameters.
 
     rollout        one group of M samples          outcomes  [M, T]
-    probabilities  [M], of the policy              gradients [2, D], of P(full pass) and of E[pass rate], exactly
+    probabilities  [M], of the policy              gradients [3, D], exactly: of P(full pass), of E[pass rate], and of
+                                                   the probability of all these programs together
     """
 
     rollout: Rollout
@@ -2840,10 +2844,10 @@ def enumerate_programs(policy: Policy, problem: ToyProblem, sandbox: Sandbox) ->
     texts = grammar_programs(problem)
     rollout = written_rollout(policy, problem, texts)
     outcomes = torch.tensor([result.passed for result in sandbox.map([problem.program(text) for text in texts])])
-    everything = torch.ones_like(outcomes)
-    values = torch.stack([reward(outcomes[None], everything[None])[0] for reward in (binary, pass_rate)])  # [2, M]
+    rates = outcomes.float().mean(-1)
+    values = torch.stack([(rates == 1).float(), rates, torch.ones_like(rates)])  # [3, M]
     parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
-    gradients = torch.zeros(2, sum(parameter.numel() for parameter in parameters))
+    gradients = torch.zeros(3, sum(parameter.numel() for parameter in parameters))
     probabilities = torch.zeros(len(texts))
     ids, mask = rollout.completion_ids[0], rollout.completion_mask[0]
     for rows in torch.arange(len(texts)).split(256):
@@ -2852,9 +2856,9 @@ def enumerate_programs(policy: Policy, problem: ToyProblem, sandbox: Sandbox) ->
         scores = token_logprobs(policy, *prompt, ids[rows], mask[rows], prompt_of=prompt_of)
         scores = scores.masked_fill(~mask[rows], 0.0).sum(-1)
         probabilities[rows] = scores.detach().exp().cpu()
-        for i in (0, 1):
+        for i in range(3):
             weights = (probabilities[rows] * values[i, rows]).to(scores.device)
-            parts = torch.autograd.grad((weights * scores).sum(), parameters, retain_graph=i == 0)
+            parts = torch.autograd.grad((weights * scores).sum(), parameters, retain_graph=i < 2)
             gradients[i] += torch.cat([part.flatten() for part in parts]).cpu()
     return Enumeration(rollout, outcomes, probabilities, gradients)
 
@@ -2872,22 +2876,26 @@ def exact_report(
 ) -> dict[str, Any]:
     """What groups of samples make of the exact gradient of P(full pass), on a toy problem with enumerated programs.
 
-    mass       the probability that the policy gives to these programs; the rest is taken to pass nothing
-    p_full, pass_rate, cosine   the two objectives, and the cosine of their exact gradients
+    mass       the probability that the policy gives to these programs. Groups are drawn from them alone, so all
+               gradients here are those of the policy that writes no others: of P(full pass) / mass, E[pass rate] / mass
+    p_full, pass_rate, cosine   the two objectives (of the policy as it is), and the cosine of their exact gradients
     rewards    for each reward and group size, over the live ones of `groups` groups, drawn from the enumeration:
-      bias       cosine of the expected update with grad P(full pass): do the objectives agree?
-      agreement  mean cosine of a group's update with the expected one: what variance and conflict leave of it
-      cosine     mean cosine of a group's update with grad P(full pass), about bias * agreement: what counts
-                 (estimates from few groups: bias and agreement may exceed 1, and are nan if groups share nothing)
+      bias       cosine of the expected update with the gradient of P(full pass): do the objectives agree?
+      agreement  length of the expected update / length of an update (root mean square): 1 if every group says the
+                 same; what variance and conflict leave of it
+      cosine     mean cosine of an update with the gradient of P(full pass), about bias * agreement: what counts
+                 (bias is an estimate from few groups: it may exceed 1, and is nan if they have nothing in common)
       live       the share of groups with a signal
     """
     programs = enumerate_programs(policy, problem, sandbox)
-    rates = programs.outcomes.float().mean(-1)
+    rates, mass = programs.outcomes.float().mean(-1), programs.probabilities.sum()
+    objectives = torch.stack([programs.probabilities @ (rates == 1).float(), programs.probabilities @ rates])
+    targets = programs.gradients[:2] - (objectives / mass).unsqueeze(-1) * programs.gradients[2]  # times mass
     report: dict[str, Any] = {
-        "mass": float(programs.probabilities.sum()),
-        "p_full": float(programs.probabilities @ (rates == 1).float()),
-        "pass_rate": float(programs.probabilities @ rates),
-        "cosine": _cosine(*programs.gradients),
+        "mass": float(mass),
+        "p_full": float(objectives[0]),
+        "pass_rate": float(objectives[1]),
+        "cosine": _cosine(*targets),
         "rewards": {name: {} for name in rewards},
     }
     generator = torch.Generator().manual_seed(seed)
@@ -2906,29 +2914,28 @@ def exact_report(
             advantages = ADVANTAGES[algorithm](find_reward(name)(outcomes, torch.ones_like(outcomes)))
             pushes = torch.zeros(groups, len(drawn)).scatter_add_(1, rows, advantages)
             updates = (pushes @ gradients)[(pushes != 0).any(-1)]
-            report["rewards"][name][size] = _bias_and_agreement(updates, programs.gradients[0]) | {
+            report["rewards"][name][size] = _bias_and_agreement(updates, targets[0]) | {
                 "live": len(updates) / groups,
             }
     return report
 
 
 def _bias_and_agreement(updates: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
-    """Cosines of independent updates u [n, D], of their expected value m, and of a target: see exact_report.
+    """Of independent updates u [n, D] with the expected value m, and a target: see exact_report.
 
-    Few updates have a mean whose noise would pass for bias. So nothing is taken from that mean: |m|^2 is estimated by
-    the products u_i u_j of different updates, and u_i m by those of u_i with the others, both without a bias.
+    The mean of few updates has noise, which would pass for bias. So |m|^2 is estimated, without that, by the products
+    u_i u_j of different updates.
     """
     n = len(updates)
     if n < 2:
         return dict.fromkeys(("bias", "agreement", "cosine"), math.nan)
-    products, along = updates @ updates.T, updates @ target
+    products, along = updates @ updates.T, updates @ target / target.norm()
     squares = products.diagonal()
-    size = ((products.sum() - squares.sum()) / (n * (n - 1))).sqrt()  # |m|; nan: nothing in common is left
-    with_mean = (products.sum(-1) - squares) / (n - 1)
+    size = ((products.sum() - squares.sum()).clamp(min=0.0) / (n * (n - 1))).sqrt()  # |m|
     return {
-        "bias": float(along.mean() / (size * target.norm())),
-        "agreement": float((with_mean / squares.sqrt()).mean() / size),
-        "cosine": float((along / squares.sqrt()).mean() / target.norm()),
+        "bias": float(along.mean() / size) if size > 0 else math.nan,
+        "agreement": float(size / squares.mean().sqrt()),
+        "cosine": float((along / squares.sqrt()).mean()),
     }
 
 

@@ -121,6 +121,7 @@ def test_the_report_is_what_its_docstring_says(llama, group):
     pushes = advantages.abs() * gradients.norm(dim=-1)
     total = advantages @ gradients
     assert row["cancellation"] == pytest.approx(float(total.norm() / pushes.sum()), rel=1e-5)
+    assert row["orthogonal"] == pytest.approx(math.sqrt(sum(x**2 for x in pushes.tolist())) / float(pushes.sum()))
     assert row["partial"] == pytest.approx(float(pushes[[1, 3, 4, 5]].sum() / pushes.sum()), rel=1e-5)
     assert row["own_alignment"] == pytest.approx(torch.cosine_similarity(total, gradients[0], dim=0).item(), abs=1e-5)
     dead = gradient_report(llama, PROBLEM, rollout, outcomes & False, mask, config=config, rewards=["binary"])
@@ -173,7 +174,7 @@ def test_exact_gradients_are_those_of_finite_differences(llama, sandbox):
     here = objectives(0.0)
     plus = objectives(1e-5)
     minus = objectives(-2e-5)
-    for i in (0, 1):
+    for i in range(3):
         slope = (plus[i] - minus[i]) / 2e-5
         assert float(programs.gradients[i].double() @ direction) == pytest.approx(slope, rel=1e-3), here
 
@@ -184,7 +185,7 @@ def enumerate_scores(policy, problem, rollout, full, rates):
 
     scores = token_logprobs(policy, *_group(rollout, 0)).double()
     probabilities = scores.masked_fill(~rollout.completion_mask[0], 0.0).sum(-1).exp()
-    return float(probabilities @ full), float(probabilities @ rates)
+    return float(probabilities @ full), float(probabilities @ rates), float(probabilities.sum())
 
 
 def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
@@ -199,23 +200,29 @@ def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
         assert not abs(cell["cosine"]) > 1.001
     assert cells[1]["live"] >= cells[0]["live"] and cells[3]["live"] >= cells[2]["live"] > 0
     assert cells[3]["agreement"] > cells[2]["agreement"]  # larger groups agree better
-    # RLOO's expected update under the pass rate is the gradient of the expected pass rate, which is known exactly
-    assert cells[3]["bias"] == pytest.approx(report["cosine"], abs=0.25)
+
+
+def test_rloo_climbs_the_exact_gradient_in_expectation(toy, sandbox):
+    """So the bias of the pass rate is the cosine of the two objectives' exact gradients, and that of binary is 1."""
+    settings = {"group_sizes": (8,), "groups": 60, "rewards": ["binary", "pass_rate"], "algorithm": "rloo"}
+    report = exact_report(toy.load_policy("toy"), toy_problems("train", ["predicates"])[0], sandbox, **settings)
+    assert report["rewards"]["pass_rate"][8]["bias"] == pytest.approx(report["cosine"], abs=0.1)
+    assert report["rewards"]["binary"][8]["bias"] == pytest.approx(1.0, abs=0.1)
 
 
 def test_bias_and_agreement_do_not_depend_on_how_few_updates_there_are():
-    """Updates around a mean whose cosine with the target is 0.6: a mean of four alone would say 0.4."""
+    """Updates around a mean whose cosine with the target is 0.6: the means of six updates alone would say 0.5."""
     rng = torch.Generator().manual_seed(0)
     target, mean = torch.zeros(400), torch.zeros(400)
     target[0], mean[0], mean[1] = 2.0, 0.6, 0.8
-    updates = mean + torch.randn(2000, 400, generator=rng) / 20  # |u|^2 is about 2
-    few = [_bias_and_agreement(part, target) for part in updates.split(4)]
+    updates = mean + torch.randn(3000, 400, generator=rng) / 20 * 1.6  # |u|^2 is about 1 + 2.56
+    few = [_bias_and_agreement(part, target) for part in updates.split(6)]
     found = {name: float(np.mean([cell[name] for cell in few])) for name in few[0]}
     assert found["bias"] == pytest.approx(0.6, abs=0.05)
-    assert found["agreement"] == pytest.approx(2**-0.5, abs=0.05)
-    assert found["cosine"] == pytest.approx(0.6 * 2**-0.5, abs=0.02)
-    naive = np.mean([_cosine(part.mean(0), target) for part in updates.split(4)])
-    assert naive < 0.56  # what the test is for
+    assert found["agreement"] == pytest.approx(3.56**-0.5, abs=0.03)
+    assert found["cosine"] == pytest.approx(0.6 * 3.56**-0.5, abs=0.02)
+    naive = np.mean([_cosine(part.mean(0), target) for part in updates.split(6)])
+    assert naive < 0.53  # what the test is for
     assert math.isnan(_bias_and_agreement(updates[:1], target)["bias"])
 
 

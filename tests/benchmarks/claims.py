@@ -69,11 +69,12 @@ def distances(p: int) -> dict[str, int]:
 
 
 def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[dict]:
-    """For up to four samples a problem of different pass rates: how often their prefixes can be completed."""
+    """For up to four wrong samples a problem of different pass rates: how often their prefixes can be completed."""
     rates, found = minirl.pass_rate(outcomes, mask), []
     for p, problem in enumerate(problems[:WITH_PREFIXES]):
-        of_rate = {round(float(rate), 3): g for g, rate in enumerate(rates[p])}
-        chosen = [of_rate[rate] for rate in sorted(of_rate)][:: max(1, len(of_rate) // 4)][:4]
+        of_rate = {float(rate): g for g, rate in enumerate(rates[p]) if rate < 1}
+        ranked = sorted(of_rate)
+        chosen = [of_rate[ranked[i]] for i in sorted({round(x) for x in np.linspace(0, len(ranked) - 1, 4)})]
         texts = [rollout.completions[p][g] for g in chosen]
         values = minirl.prefix_values(policy, problem, texts, sandbox, samples=16, seed=seed)
         found += [
@@ -100,8 +101,9 @@ def gradients(policy, problems, rollout, outcomes, mask, algorithms=("grpo", "rl
             "partial": [i for i, rate in enumerate(rates) if firsts[i] and 0 < rate < 1],
             "full": [i for i, rate in enumerate(rates) if firsts[i] and rate == 1],
         }
+        kinds["any"] = [i for i, first in enumerate(firsts) if first]
         pairs = {}
-        for a, b in (("partial", "partial"), ("partial", "full")):
+        for a, b in (("partial", "partial"), ("partial", "full"), ("any", "any")):
             values = [cosines[i, j] for i in kinds[a] for j in kinds[b] if i < j or a != b]
             pairs[f"{a}-{b}"] = float(np.mean(values)) if values else None
         found.append({"problem": p, "has_full_pass": report["has_full_pass"], "pairs": pairs, "reports": reports})
@@ -195,22 +197,33 @@ def theory(rows: list[dict], group_size: int) -> float:
     return minirl.live_groups(float(p), group_size)
 
 
-def calibration(rows: list[dict]) -> dict:
-    """Of samples that are no full pass: does the pass rate tell how near they are to one?"""
-    found = {"distance": ([], [], []), "prefix": ([], [], [])}
+def calibration(rows: list[dict]) -> dict[str, dict]:
+    """Of samples that are no full pass: does the pass rate tell how near they are to one?
+
+    Rank correlations are those within a problem, since easy problems would make them look better; bins (mean pass rate,
+    mean nearness, samples) are of all problems together.
+    """
+    triples: dict[str, list[list[tuple[float, float, int]]]] = {"distance": [], "prefix": []}
     for row in rows:
-        rates = minirl.pass_rate(x := outcomes_of(row), torch.ones_like(x)).numpy()
-        for p, group in enumerate(row["distances"]):
-            for g, distance in enumerate(group):
-                if distance is not None and rates[p, g] < 1:
-                    for values, value in zip(found["distance"], (rates[p, g], -distance, p), strict=True):
-                        values.append(value)
-        for sample in row["prefixes"]:
-            if sample["pass_rate"] < 1:
-                triple = (sample["pass_rate"], float(np.mean(sample["values"])), sample["problem"])
-                for values, value in zip(found["prefix"], triple, strict=True):
-                    values.append(value)
-    return {name: minirl.reliability(*map(np.array, values)) for name, values in found.items()}
+        rates = minirl.pass_rate(x := outcomes_of(row), torch.ones_like(x)).tolist()
+        triples["distance"].append(
+            [
+                (rates[p][g], -distance, p)
+                for p, group in enumerate(row["distances"])
+                for g, distance in enumerate(group)
+                if distance is not None and rates[p][g] < 1
+            ]
+        )
+        triples["prefix"].append([(x["pass_rate"], float(np.mean(x["values"])), x["problem"]) for x in row["prefixes"]])
+    found = {}
+    for name, of_rows in triples.items():
+        within = []
+        for of_row in of_rows:
+            of_problems = [[x[:2] for x in of_row if x[2] == p] for p in range(PROBLEMS)]
+            within.append([minirl.spearman(*map(np.array, zip(*x, strict=True))) if x else None for x in of_problems])
+        everything = map(np.array, zip(*(x for of_row in of_rows for x in of_row), strict=True))
+        found[name] = {"within": mean_of(within), "bins": minirl.reliability(*everything)["bins"]}
+    return found
 
 
 def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_full: bool | None = None) -> str:
@@ -245,8 +258,8 @@ def readme_table() -> str:
     def gain(reward: str, has_full: bool) -> list[str]:
         return [of_reports(of_base, "grpo", reward, "gain", has_full) for of_base in of_noise]
 
-    def left(reward: str, has_full: bool) -> list[str]:
-        return [of_reports(of_base, "grpo", reward, "cancellation", has_full) for of_base in of_noise]
+    def left(reward: str, has_full: bool, name: str = "cancellation") -> list[str]:
+        return [of_reports(of_base, "grpo", reward, name, has_full) for of_base in of_noise]
 
     def pairs(kind: str) -> list[str]:
         return [mean_of([[group["pairs"][kind] for group in row["gradients"]] for row in rows]) for rows in of_noise]
@@ -258,7 +271,7 @@ def readme_table() -> str:
         return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in of_noise]
 
     def rank(name: str) -> list[str]:
-        return ["{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**calibration(rows)[name]) for rows in of_noise]
+        return [calibration(rows)[name]["within"] for rows in of_noise]
 
     before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
     rows_of_table = [
@@ -279,11 +292,19 @@ def readme_table() -> str:
         ("... with how often the model completes its prefixes", rank("prefix")),
         ("(v) cosine of two partial passes' gradients", pairs("partial-partial")),
         ("... of a partial and a full pass's", pairs("partial-full")),
-        ("... what cancellation leaves of the pushes: pass_rate, no full pass", left("pass_rate", False)),
+        ("... of any two different samples'", pairs("any-any")),
+        ("... what is left of all pushes: pass_rate, no full pass in the group", left("pass_rate", False)),
+        ("... and what orthogonal gradients would leave", left("pass_rate", False, "orthogonal")),
         ("... pass_rate, with a full pass", left("pass_rate", True)),
-        ("... binary, with a full pass", left("binary", True)),
+        ("... and what orthogonal gradients would leave", left("pass_rate", True, "orthogonal")),
+        (
+            "... cosine of the update with the solution's gradient: pass_rate, no full pass",
+            left("pass_rate", False, "alignment"),
+        ),
+        ("... pass_rate, with a full pass", left("pass_rate", True, "alignment")),
+        ("... binary, with a full pass", left("binary", True, "alignment")),
         ("... cosine of the exact gradients of P(full pass) and E[pass rate]", exact("cosine")),
-        ("... cosine of a group of 8's update with the expected one: pass_rate", exact("agreement", "pass_rate")),
+        ("... agreement of groups of 8 with their expected update: pass_rate", exact("agreement", "pass_rate")),
         ("... binary, where it has a signal", exact("agreement", "binary")),
         ("(vi) area under the pass@1 curve, pass_rate minus binary: GRPO", area("grpo", "pass_rate")),
         ("... RLOO", area("rloo", "pass_rate")),
@@ -297,11 +318,11 @@ def readme_table() -> str:
 
 
 def gaining(rows: list[dict]) -> str:
-    """The share of groups without a full pass whose pass-rate update makes the solution likelier."""
+    """Of the live groups without a full pass: the share whose pass-rate update makes the solution likelier."""
     values = []
     for row in rows:
         gains = [(g["has_full_pass"], g["reports"]["grpo"]["pass_rate"]["gain"]) for g in row["gradients"]]
-        values.append([None if has_full or gain is None else float(gain > 0) for has_full, gain in gains])
+        values.append([None if has_full or not gain else float(gain > 0) for has_full, gain in gains])
     return mean_of(values)
 
 
@@ -329,8 +350,7 @@ def report_on(rows: list[dict]) -> None:
         print(f"  {reward:10} " + "  ".join(density_in_training(of_reward, quarter) for quarter in range(4)))
     print("passed by samples that are no full pass: " + ", ".join(f"{k} {v}" for k, v in misleading(rows).items()))
     for name, result in calibration(rows).items():
-        cell = "{spearman:.2f} [{low:.2f}, {high:.2f}]".format(**result)
-        print(f"pass rate against {name}, rank correlation {cell}; pass rate: mean (samples)")
+        print(f"pass rate against {name}, rank correlation {result['within']}; pass rate: mean (samples)")
         print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in result["bins"]))
     report_gradients(rows)
     for name in ("mass", "p_full", "cosine"):
@@ -345,9 +365,9 @@ def report_on(rows: list[dict]) -> None:
 
 
 def report_gradients(rows: list[dict], algorithms=("grpo", "rloo"), rewards=tuple(REWARDS)) -> None:
-    for pair in ("partial-partial", "partial-full"):
+    for pair in ("partial-partial", "partial-full", "any-any"):
         print(f"cosine {pair} {mean_of([[group['pairs'][pair] for group in row['gradients']] for row in rows])}")
-    kinds = [("cancellation", None), ("partial", None)]
+    kinds = [("cancellation", None), ("orthogonal", None), ("partial", None)]
     kinds += [(name, has_full) for name in ("alignment", "gain") for has_full in (True, False)]
     headings = [name + {None: "", True: ", full", False: ", none"}[has_full] for name, has_full in kinds]
     for algorithm in algorithms:
