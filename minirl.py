@@ -3035,10 +3035,10 @@ COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard
 COLORS |= {
     "power": "#E69F00",
     "mixed": "#56B4E9",
-    "frontier": "#000000",
+    "frontier": "#117733",
     "gated_hard": "#999999",
     "elite": "#882255",
-    "near_miss": "#117733",
+    "near_miss": "#000000",
 }
 LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
 # The look of every figure, in the notebooks too: plt.rcParams.update(minirl.STYLE).
@@ -3495,7 +3495,7 @@ def plot_study(summary: list[dict[str, Any]], file: Path) -> None:
             for axis, name in zip(axes[:2, column], ("pass@1", "pass_rate"), strict=True):
                 values = curves[name]
                 axis.plot(steps, values.mean(0), label=reward, marker="o", markersize=3, **style)
-                axis.fill_between(steps, values.min(0), values.max(0), alpha=0.12, linewidth=0, **style)
+                axis.fill_between(steps, values.min(0), values.max(0), alpha=0.08, linewidth=0, **style)
         before = np.mean([line["before"][0] for line in lines])
         axes[0, column].set(title=f"{title}\npass@1 before: {before:.2f}", ylabel="held-out pass@1")
         axes[1, column].set(xlabel="step", ylabel="held-out pass rate")
