@@ -73,6 +73,25 @@ def test_the_results_table_is_that_of_the_committed_results():
         assert line in README, line
 
 
+def test_the_claims_are_those_of_the_committed_measurements(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
+    import claims
+
+    for line in claims.readme_table().splitlines():
+        assert line in README, line
+
+
+def test_the_committed_study_is_minirls_own_and_whole():
+    folder = ROOT / "tutorials" / "results" / "study"
+    results = minirl.read_results(folder / "results.json")
+    assert results["study"] == minirl.STUDY
+    conditions = minirl.conditions_of(minirl.STUDY)
+    runs = [{name: value for name, value in row["run"].items() if name != "lr"} for row in results["runs"]]
+    expected = [condition | {"seed": seed} for condition in conditions for seed in range(5)]
+    assert len(runs) == len(expected) and all(run in runs for run in expected)
+    assert minirl.study_table(results, minirl.study_summary(results)) + "\n" == (folder / "table.md").read_text()
+
+
 def test_the_table_of_the_real_model_is_that_of_the_committed_run():
     saved = json.loads((ROOT / "tutorials" / "results" / "smollm2_toy.json").read_text())
     assert len(saved["evaluations"]) == 7 and len(saved["training"]) == 90

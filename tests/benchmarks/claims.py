@@ -270,8 +270,10 @@ def readme_table() -> str:
 
         return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in of_noise]
 
+    calibrations = [calibration(of_base) for of_base in of_noise]
+
     def rank(name: str) -> list[str]:
-        return [calibration(rows)[name]["within"] for rows in of_noise]
+        return [found[name]["within"] for found in calibrations]
 
     before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
     rows_of_table = [
