@@ -3711,7 +3711,7 @@ def study_command(argv: list[str]) -> None:
         "study": {
             "nargs": "?",
             "type": Path,
-            "help": "JSON file, see run_study; none: minirl's own, of about 2 hours",
+            "help": "JSON file, see run_study; none: minirl's own, of about 80 minutes",
         },
         "--quick": {"action": "store_true", "help": "a small one, for some minutes"},
         "--out": {"type": Path, "help": "its folder; an interrupted study goes on, a whole one is only evaluated"},
