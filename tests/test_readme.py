@@ -81,6 +81,22 @@ def test_the_claims_are_those_of_the_committed_measurements(monkeypatch):
         assert line in README, line
 
 
+def test_the_gradients_of_the_real_model_are_those_that_were_measured(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
+    import claims
+
+    rows = [json.loads(claims.MODEL_FILE.read_text())]
+    groups = rows[0]["gradients"]
+    pairs = [claims.mean_of([[group["pairs"][kind] for group in groups]]) for kind in ("partial-partial", "any-any")]
+    reports = [claims.of_reports(rows, "grpo", "pass_rate", name) for name in ("cancellation", "orthogonal")]
+    alignment = claims.of_reports(rows, "grpo", "pass_rate", "alignment", False)
+    paragraph = README[README.index("**On a pretrained model.**") : README.index("**Where the toy may not")]
+    assert [cell for cell in (*pairs, *reports, alignment) if cell not in paragraph] == []
+    gains = [report["gain"] for group in groups for report in group["reports"]["grpo"].values()]
+    assert f"{min(gains):.1f} to {max(gains):+.1f} nats" in paragraph
+    assert len(groups) == 16 and sum(group["has_full_pass"] for group in groups) == 4
+
+
 def test_the_committed_study_is_minirls_own_and_whole():
     folder = ROOT / "tutorials" / "results" / "study"
     results = minirl.read_results(folder / "results.json")

@@ -1,7 +1,7 @@
 """The README's claims about rewards: density, calibration and gradients, on the base models of the study.
 
-    python tests/benchmarks/claims.py measure     about half an hour on two cores; what is there is kept
-    python tests/benchmarks/claims.py model NAME  the gradients of a pretrained model, about 10 minutes for 135M
+    python tests/benchmarks/claims.py measure     20 minutes on two cores; what is there is kept
+    python tests/benchmarks/claims.py model NAME  the gradients of a pretrained model, 9 minutes for 135M
     python tests/benchmarks/claims.py             every number again, from the saved measurements
     python tests/benchmarks/claims.py readme      the README's table, from these and the study's results
 
