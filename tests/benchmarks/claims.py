@@ -83,7 +83,7 @@ def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[d
     return found
 
 
-def gradients(policy, problems, rollout, outcomes, mask, algorithms=("grpo", "rloo"), lr=0.0, **settings) -> list[dict]:
+def gradients(policy, problems, rollout, outcomes, mask, *, lr, algorithms=("grpo", "rloo"), **settings) -> list[dict]:
     """Reports on groups of 16 of the samples; settings are gradient_report's."""
     names = ("completion_ids", "completion_mask", "logprobs", "entropy")
     groups = replace(rollout, **{name: getattr(rollout, name)[:, :GROUP] for name in names})
@@ -100,8 +100,8 @@ def gradients(policy, problems, rollout, outcomes, mask, algorithms=("grpo", "rl
         kinds = {
             "partial": [i for i, rate in enumerate(rates) if firsts[i] and 0 < rate < 1],
             "full": [i for i, rate in enumerate(rates) if firsts[i] and rate == 1],
+            "any": [i for i, first in enumerate(firsts) if first],
         }
-        kinds["any"] = [i for i, first in enumerate(firsts) if first]
         pairs = {}
         for a, b in (("partial", "partial"), ("partial", "full"), ("any", "any")):
             values = [cosines[i, j] for i in kinds[a] for j in kinds[b] if i < j or a != b]
@@ -119,9 +119,7 @@ def measure_model(name: str) -> None:
         outcomes, mask = minirl.grade(problems, rollout, sandbox)
     last = f"layers.{policy.model.config.num_hidden_layers - 1}."
     settings = {"algorithms": ["grpo"], "rewards": MODEL_REWARDS, "lr": 2e-5, "only": last}
-    found = gradients(policy, problems, rollout, outcomes, mask, **settings)
-    rates = minirl.pass_rate(outcomes, mask).tolist()
-    row = {"pass_rates": rates, "gradients": found}
+    row = {"gradients": gradients(policy, problems, rollout, outcomes, mask, **settings)}
     minirl.write_text(MODEL_FILE, json.dumps(_rounded(row), separators=(",", ":")))
 
 
@@ -197,33 +195,21 @@ def theory(rows: list[dict], group_size: int) -> float:
     return minirl.live_groups(float(p), group_size)
 
 
-def calibration(rows: list[dict]) -> dict[str, dict]:
-    """Of samples that are no full pass: does the pass rate tell how near they are to one?
-
-    Rank correlations are those within a problem, since easy problems would make them look better; bins (mean pass rate,
-    mean nearness, samples) are of all problems together.
-    """
-    triples: dict[str, list[list[tuple[float, float, int]]]] = {"distance": [], "prefix": []}
+def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, int]]]]:
+    """(pass rate, nearness to a full pass, problem) of wrong samples: by measure of nearness, by row."""
+    found = {"distance": [], "prefix": []}
     for row in rows:
         rates = minirl.pass_rate(x := outcomes_of(row), torch.ones_like(x)).tolist()
-        triples["distance"].append(
-            [
-                (rates[p][g], -distance, p)
-                for p, group in enumerate(row["distances"])
-                for g, distance in enumerate(group)
-                if distance is not None and rates[p][g] < 1
-            ]
-        )
-        triples["prefix"].append([(x["pass_rate"], float(np.mean(x["values"])), x["problem"]) for x in row["prefixes"]])
-    found = {}
-    for name, of_rows in triples.items():
-        within = []
-        for of_row in of_rows:
-            of_problems = [[x[:2] for x in of_row if x[2] == p] for p in range(PROBLEMS)]
-            within.append([minirl.spearman(*map(np.array, zip(*x, strict=True))) if x else None for x in of_problems])
-        everything = map(np.array, zip(*(x for of_row in of_rows for x in of_row), strict=True))
-        found[name] = {"within": mean_of(within), "bins": minirl.reliability(*everything)["bins"]}
+        known = [(p, g, d) for p, group in enumerate(row["distances"]) for g, d in enumerate(group) if d is not None]
+        found["distance"].append([(rates[p][g], -distance, p) for p, g, distance in known if rates[p][g] < 1])
+        found["prefix"].append([(x["pass_rate"], float(np.mean(x["values"])), x["problem"]) for x in row["prefixes"]])
     return found
+
+
+def rank_correlation(of_rows: list[list[tuple[float, float, int]]]) -> str:
+    """Of pass rate and nearness, within each problem: that some problems are easy must not make it look better."""
+    problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
+    return mean_of([[minirl.spearman(*np.array(x).T) if x else None for x in row] for row in problems])
 
 
 def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_full: bool | None = None) -> str:
@@ -255,10 +241,7 @@ def readme_table() -> str:
         shown = "{:+.3f} [{:+.3f}, {:+.3f}]"  # an area between two evaluations would say nothing new
         return [shown.format(*x["difference"]["area"]) if len(x["curves"][0]) > 2 else "" for x in lines]
 
-    def gain(reward: str, has_full: bool) -> list[str]:
-        return [of_reports(of_base, "grpo", reward, "gain", has_full) for of_base in of_noise]
-
-    def left(reward: str, has_full: bool, name: str = "cancellation") -> list[str]:
+    def of_groups(name: str, reward: str, has_full: bool) -> list[str]:
         return [of_reports(of_base, "grpo", reward, name, has_full) for of_base in of_noise]
 
     def pairs(kind: str) -> list[str]:
@@ -270,10 +253,8 @@ def readme_table() -> str:
 
         return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in of_noise]
 
-    calibrations = [calibration(of_base) for of_base in of_noise]
-
     def rank(name: str) -> list[str]:
-        return [found[name]["within"] for found in calibrations]
+        return [rank_correlation(wrong_samples(of_base)[name]) for of_base in of_noise]
 
     before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
     rows_of_table = [
@@ -285,26 +266,29 @@ def readme_table() -> str:
         ("... Dr. GRPO", final("dr_grpo", "pass_rate")),
         (
             "(iii) nats that a solution gains by one step: pass_rate, no full pass in the group",
-            gain("pass_rate", False),
+            of_groups("gain", "pass_rate", False),
         ),
         ("... share of these groups in which it gains", [gaining(of_base) for of_base in of_noise]),
-        ("... pass_rate, with a full pass", gain("pass_rate", True)),
-        ("... binary, with a full pass", gain("binary", True)),
+        ("... pass_rate, with a full pass", of_groups("gain", "pass_rate", True)),
+        ("... binary, with a full pass", of_groups("gain", "binary", True)),
         ("(iv) rank correlation of a wrong sample's pass rate with its nearness in slots", rank("distance")),
         ("... with how often the model completes its prefixes", rank("prefix")),
         ("(v) cosine of two partial passes' gradients", pairs("partial-partial")),
         ("... of a partial and a full pass's", pairs("partial-full")),
         ("... of any two different samples'", pairs("any-any")),
-        ("... what is left of all pushes: pass_rate, no full pass in the group", left("pass_rate", False)),
-        ("... and what orthogonal gradients would leave", left("pass_rate", False, "orthogonal")),
-        ("... pass_rate, with a full pass", left("pass_rate", True)),
-        ("... and what orthogonal gradients would leave", left("pass_rate", True, "orthogonal")),
+        (
+            "... what is left of all pushes: pass_rate, no full pass in the group",
+            of_groups("cancellation", "pass_rate", False),
+        ),
+        ("... and what orthogonal gradients would leave", of_groups("orthogonal", "pass_rate", False)),
+        ("... pass_rate, with a full pass", of_groups("cancellation", "pass_rate", True)),
+        ("... and what orthogonal gradients would leave", of_groups("orthogonal", "pass_rate", True)),
         (
             "... cosine of the update with the solution's gradient: pass_rate, no full pass",
-            left("pass_rate", False, "alignment"),
+            of_groups("alignment", "pass_rate", False),
         ),
-        ("... pass_rate, with a full pass", left("pass_rate", True, "alignment")),
-        ("... binary, with a full pass", left("binary", True, "alignment")),
+        ("... pass_rate, with a full pass", of_groups("alignment", "pass_rate", True)),
+        ("... binary, with a full pass", of_groups("alignment", "binary", True)),
         ("... cosine of the exact gradients of P(full pass) and E[pass rate]", exact("cosine")),
         ("... agreement of groups of 8 with their expected update: pass_rate", exact("agreement", "pass_rate")),
         ("... binary, where it has a signal", exact("agreement", "binary")),
@@ -351,9 +335,10 @@ def report_on(rows: list[dict]) -> None:
         of_reward = [row for row in runs if known.items() <= row["run"].items()]
         print(f"  {reward:10} " + "  ".join(density_in_training(of_reward, quarter) for quarter in range(4)))
     print("passed by samples that are no full pass: " + ", ".join(f"{k} {v}" for k, v in misleading(rows).items()))
-    for name, result in calibration(rows).items():
-        print(f"pass rate against {name}, rank correlation {result['within']}; pass rate: mean (samples)")
-        print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in result["bins"]))
+    for name, of_rows in wrong_samples(rows).items():
+        bins = minirl.reliability(*np.array([x for row in of_rows for x in row]).T)["bins"]
+        print(f"pass rate against {name}, rank correlation {rank_correlation(of_rows)}; pass rate: mean (samples)")
+        print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in bins))
     report_gradients(rows)
     for name in ("mass", "p_full", "cosine"):
         print(f"exact: {name} {mean_of([[problem[name] for problem in row['exact']] for row in rows])}")

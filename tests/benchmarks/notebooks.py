@@ -1,7 +1,9 @@
 """Execute the tutorials where they are, and keep one picture of each for the READMEs.
 
-python tests/benchmarks/notebooks.py              all of them, some ten minutes on two cores
-python tests/benchmarks/notebooks.py 01 03        these
+    python tests/benchmarks/notebooks.py              all of them, about five minutes on two cores
+    python tests/benchmarks/notebooks.py 01 03        these
+
+`pytest -m tutorials` runs them too, with the solutions of their exercises, and keeps nothing.
 """
 
 import base64
