@@ -91,7 +91,7 @@ def tiny_model(kind="llama", seed=0, **changes):
 def tokenizer():
     import minirl
 
-    return minirl._toy_tokenizer(minirl.toy_problems("train"))
+    return minirl.toy_tokenizer(minirl.toy_problems("train"))
 
 
 @pytest.fixture(params=["llama", "gpt2"])

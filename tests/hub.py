@@ -62,7 +62,7 @@ if __name__ == "__main__":
     import minirl
 
     tiny_model().save_pretrained(sys.argv[1])
-    minirl._toy_tokenizer(minirl.toy_problems("train")).save_pretrained(sys.argv[1])
+    minirl.toy_tokenizer(minirl.toy_problems("train")).save_pretrained(sys.argv[1])
     for name in sys.argv[2:]:
         if name == "--off":
             server.shutdown()

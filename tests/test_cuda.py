@@ -1,13 +1,11 @@
 """What only a GPU can show. Skipped where there is none."""
 
 import copy
-import warnings
 
 import pytest
 import torch
 from conftest import tiny_model
 
-import minirl
 from minirl import Config, load_policy, make_policy, read_jsonl, sample, token_logprobs, toy_problems, train, update
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -20,37 +18,14 @@ def policies(tokenizer, kind="llama", precision=torch.float32, **changes):
     return make_policy(copy.deepcopy(model), tokenizer), make_policy(model.to("cuda"), tokenizer, precision)
 
 
-def eagerly(monkeypatch):
-    monkeypatch.setattr(minirl._Decoder, "_replay", lambda self, rows: self._run(rows))
-
-
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    ("kind", "changes"), [("llama", {}), ("gpt2", {}), ("llama", {"num_attention_heads": 4, "num_key_value_heads": 2})]
-)
-def test_graphs_sample_what_the_eager_model_does(tokenizer, monkeypatch, kind, changes, precision):
-    _, policy = policies(tokenizer, kind, precision, **changes)
-    problems = toy_problems("train")[:7]
-    captured = [sample(policy, problems, 5, max_new_tokens=40, seed=seed) for seed in range(3)]
-    assert len(policy.decoder.graphs) > 1
-    eagerly(monkeypatch)
-    for seed, rollout in enumerate(captured):
-        eager = sample(policy, problems, 5, max_new_tokens=40, seed=seed)
-        assert eager.completions == rollout.completions and torch.equal(eager.logprobs, rollout.logprobs)
-
-
-def test_graphs_follow_the_weights(tokenizer, monkeypatch):
+def test_the_sampler_follows_the_weights(tokenizer):
     for precision in (torch.float32, torch.bfloat16):
         _, policy = policies(tokenizer, precision=precision)
         problems = toy_problems("train")[:4]
         rollout = sample(policy, problems, 4, max_new_tokens=12)
         optimizer = torch.optim.AdamW(policy.model.parameters(), lr=0.01, fused=True)
         update(policy, optimizer, rollout, ADVANTAGES.cuda(), Config(max_new_tokens=12))
-        after = sample(policy, problems, 4, max_new_tokens=12)
-        assert after.completions != rollout.completions
-        with monkeypatch.context() as patch:
-            eagerly(patch)
-            assert sample(policy, problems, 4, max_new_tokens=12).completions == after.completions
+        assert sample(policy, problems, 4, max_new_tokens=12).completions != rollout.completions
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -69,22 +44,6 @@ def test_cpu_and_gpu_agree(tokenizer, kind):
         assert torch.allclose(a.grad, b.grad.cpu(), atol=1e-5)
 
 
-def test_a_token_does_not_make_the_cpu_wait(tokenizer):
-    _, policy = policies(tokenizer)
-    problems, waits = toy_problems("train")[:4], []
-    sample(policy, problems, 8, max_new_tokens=64)  # graphs are captured
-    for tokens in (16, 64):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                sample(policy, problems, 8, max_new_tokens=tokens)
-            finally:
-                torch.cuda.set_sync_debug_mode("default")
-        waits.append(len(caught))
-    assert waits[1] - waits[0] < 48  # fewer than one a token: they are at every sixteenth
-
-
 def test_bfloat16_is_what_auto_chooses(toy):
     policy = load_policy("toy", device="cuda")
     assert policy.precision == torch.bfloat16 and policy.model.dtype == torch.float32
@@ -94,27 +53,6 @@ def test_bfloat16_is_what_auto_chooses(toy):
         scored = token_logprobs(policy, *inputs)
     mask = rollout.completion_mask[:, 0]
     assert scored.dtype == torch.float32 and (scored - rollout.logprobs[:, 0])[mask].abs().mean() < 0.05
-
-
-def test_running_out_of_memory_goes_on_with_smaller_parts(tokenizer):
-    _, policy = policies(tokenizer)
-    problems = toy_problems("train")[:4]
-    rollout = sample(policy, problems, 64, max_new_tokens=40)
-    advantages = torch.randn(4, 64, generator=torch.Generator().manual_seed(0)).cuda()
-    optimizer = torch.optim.SGD(policy.model.parameters(), lr=0.0)
-    settings = Config(max_new_tokens=40, max_grad_norm=1e9, micro_batch_tokens=10**6)
-    update(policy, optimizer, rollout, advantages, settings)
-    expected = [parameter.grad.clone() for parameter in policy.model.parameters()]
-    policy.model.zero_grad()
-    torch.cuda.empty_cache()
-    used, total = torch.cuda.memory_reserved(), torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction((used + 60e6) / total)
-    try:
-        update(policy, optimizer, rollout, advantages, settings)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    for parameter, gradient in zip(policy.model.parameters(), expected, strict=True):
-        assert torch.allclose(parameter.grad, gradient, atol=1e-5)
 
 
 def test_a_run_on_the_gpu_resumes(toy, tmp_path):

@@ -7,32 +7,40 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_model
+from diagnostics import (
+    bias_and_agreement,
+    cosine,
+    enumerate_programs,
+    exact_report,
+    gradient_report,
+    grammar_programs,
+    group_census,
+    group_tensors,
+    live_groups,
+    misleading_tests,
+    prefix_values,
+    reliability,
+    sample_gradients,
+    slot_distances,
+    spearman,
+    written_rollout,
+)
+from test_math import outcomes_of
 from test_train import gradient_of
 
 from minirl import (
     ADVANTAGES,
     NORMALISATION,
+    REWARDS,
     Config,
     Sandbox,
     UsageError,
-    _bias_and_agreement,
-    _cosine,
-    _encode,
     binary,
-    enumerate_programs,
-    exact_report,
     grade,
-    gradient_report,
-    grammar_programs,
     make_policy,
-    misleading_tests,
     pass_rate,
-    prefix_values,
-    reliability,
     sample,
-    sample_gradients,
-    slot_distances,
-    spearman,
+    token_logprobs,
     token_weights,
     toy_completion,
     toy_problems,
@@ -69,7 +77,7 @@ def test_gradients_of_samples_equal_single_backward_passes(llama, group):
     rollout = group[0]
     weights = token_weights(rollout.completion_mask[0], "sequence", 10)
     gradients = sample_gradients(llama, rollout, 0, weights)
-    prompt = _encode(llama, PROMPT) if (PROMPT := PROBLEM.prompt) else []
+    prompt = llama.encode(PROBLEM.prompt)
     for i, mask in enumerate(rollout.completion_mask[0]):
         ids = rollout.completion_ids[0, i][mask]
         text = torch.cat([torch.tensor(prompt), ids])
@@ -124,14 +132,13 @@ def test_the_report_is_what_its_docstring_says(llama, group):
     assert row["orthogonal"] == pytest.approx(math.sqrt(sum(x**2 for x in pushes.tolist())) / float(pushes.sum()))
     assert row["partial"] == pytest.approx(float(pushes[[1, 3, 4, 5]].sum() / pushes.sum()), rel=1e-5)
     assert row["own_alignment"] == pytest.approx(torch.cosine_similarity(total, gradients[0], dim=0).item(), abs=1e-5)
+    assert set(report["rewards"]) == set(REWARDS), "all of them, where none are named"
     dead = gradient_report(llama, PROBLEM, rollout, outcomes & False, mask, config=config, rewards=["binary"])
     assert math.isnan(dead["rewards"]["binary"]["cancellation"]) and dead["rewards"]["binary"]["gain"] == 0
 
 
 def test_one_step_towards_the_solution_makes_it_likelier(llama, sandbox):
     """A group that holds the solution and rewards it alone: the update makes the solution likelier."""
-    from minirl import written_rollout
-
     rollout = written_rollout(llama, PROBLEM, [PROBLEM.solution, "    return 0\n", "    return xs\n"])
     outcomes, mask = grade([PROBLEM], rollout, sandbox)
     assert binary(outcomes, mask).tolist() == [[1, 0, 0]]
@@ -181,9 +188,7 @@ def test_exact_gradients_are_those_of_finite_differences(llama, sandbox):
 
 @torch.no_grad()
 def enumerate_scores(policy, problem, rollout, full, rates):
-    from minirl import _group, token_logprobs
-
-    scores = token_logprobs(policy, *_group(rollout, 0)).double()
+    scores = token_logprobs(policy, *group_tensors(rollout, 0)).double()
     probabilities = scores.masked_fill(~rollout.completion_mask[0], 0.0).sum(-1).exp()
     return float(probabilities @ full), float(probabilities @ rates), float(probabilities.sum())
 
@@ -216,14 +221,14 @@ def test_bias_and_agreement_do_not_depend_on_how_few_updates_there_are():
     target, mean = torch.zeros(400), torch.zeros(400)
     target[0], mean[0], mean[1] = 2.0, 0.6, 0.8
     updates = mean + torch.randn(3000, 400, generator=rng) / 20 * 1.6  # |u|^2 is about 1 + 2.56
-    few = [_bias_and_agreement(part, target) for part in updates.split(6)]
+    few = [bias_and_agreement(part, target) for part in updates.split(6)]
     found = {name: float(np.mean([cell[name] for cell in few])) for name in few[0]}
     assert found["bias"] == pytest.approx(0.6, abs=0.05)
     assert found["agreement"] == pytest.approx(3.56**-0.5, abs=0.03)
     assert found["cosine"] == pytest.approx(0.6 * 3.56**-0.5, abs=0.02)
-    naive = np.mean([_cosine(part.mean(0), target) for part in updates.split(6)])
+    naive = np.mean([cosine(part.mean(0), target) for part in updates.split(6)])
     assert naive < 0.53  # what the test is for
-    assert math.isnan(_bias_and_agreement(updates[:1], target)["bias"])
+    assert math.isnan(bias_and_agreement(updates[:1], target)["bias"])
 
 
 def test_slot_distances_count_slots_to_the_nearest_full_pass(sandbox):
@@ -241,9 +246,9 @@ def test_slot_distances_count_slots_to_the_nearest_full_pass(sandbox):
 
 def test_the_value_of_a_prefix_is_how_often_it_is_completed(llama, sandbox, monkeypatch):
     """A policy that always goes on with the solution: from its own first half it succeeds, from other words not."""
-    solution = [*_encode(llama, PROBLEM.solution), llama.eos_ids[0]]
+    solution = [*llama.encode(PROBLEM.solution), llama.eos_ids[0]]
     completions = [PROBLEM.solution, "    yield 1 if xs else 2 + 3\n"]
-    starts = [len(_encode(llama, text)) // 2 for text in completions for _ in range(2)]
+    starts = [len(llama.encode(text)) // 2 for text in completions for _ in range(2)]
     steps = iter(range(99))
 
     def draw(probabilities, uniform):
@@ -252,7 +257,7 @@ def test_the_value_of_a_prefix_is_how_often_it_is_completed(llama, sandbox, monk
         assert len(tokens) == len(uniform)
         return torch.tensor(tokens)
 
-    monkeypatch.setattr("minirl._draw", draw)
+    monkeypatch.setattr("minirl.draw", draw)
     values = prefix_values(llama, PROBLEM, completions, sandbox, shares=[0.5], samples=2)
     assert values.tolist() == [[1.0], [0.0]]
 
@@ -283,3 +288,24 @@ def test_misleading_tests_are_passed_by_programs_that_are_wrong():
     mask[1, :, 2] = False
     shares = misleading_tests(outcomes, mask)
     assert shares[0].tolist() == [1.0, 0.5, 0.0] and shares[1].isnan().all()
+
+
+def test_the_share_of_live_groups_is_that_of_the_theory():
+    generator = torch.Generator().manual_seed(0)
+    for p, size in ((0.1, 8), (0.5, 2), (0.9, 4)):
+        outcomes = torch.rand(4000, 8, 1, generator=generator) < p
+        dead = group_census(outcomes, torch.ones_like(outcomes), size)["dead/binary"]
+        assert 1 - dead == pytest.approx(live_groups(p, size), abs=0.03)
+
+
+def test_a_census_tells_groups_apart_and_who_sees_no_signal():
+    outcomes, mask = outcomes_of(["11", "11"], ["11", "10"], ["10", "01"], ["10", "10"], ["00", "00"])
+    census = group_census(outcomes, mask)
+    kinds = {"all_pass": 0.2, "mixed": 0.2, "partial_only": 0.4, "nothing": 0.2}
+    assert {name: census[name] for name in kinds} == pytest.approx(kinds)
+    assert census["dead/binary"] == pytest.approx(0.8)  # all but the mixed one
+    assert census["dead/pass_rate"] == pytest.approx(0.8)  # 10 and 01 pass as many
+    # in smaller groups: the samples one by one have no signal at all
+    assert group_census(outcomes, mask, 1)["dead/binary"] == 1
+    with pytest.raises(UsageError, match="group_size must be at most 2"):
+        group_census(outcomes, mask, 3)

@@ -81,9 +81,10 @@ def test_eval_measures_keeps_and_compares(toy, capsys, monkeypatch, tmp_path):
         assert saved["programs"] == [problem.prompt + text for text in saved["completions"]]
     code, again, _ = run_main(capsys, "eval", "a.jsonl")
     assert code == 0 and again.splitlines()[1:] == out.splitlines()[1:]
-    code, out, _ = run_main(capsys, "eval", "--greedy", "--out", "b.jsonl", *flags)
+    greedy = ["--samples", 1, "--eval-temperature", 0]
+    code, out, _ = run_main(capsys, "eval", *greedy, "--out", "b.jsonl", *flags)
     assert code == 0 and "× 1 samples" in out
-    code, second, _ = run_main(capsys, "eval", "--greedy", "--seed", 5, *flags)
+    code, second, _ = run_main(capsys, "eval", *greedy, "--seed", 5, *flags)
     assert second == out  # the likeliest token needs no dice
     code, out, _ = run_main(capsys, "eval", "a.jsonl", "b.jsonl")
     assert code == 0 and "B - A" in out and "4 problems of both" in out

@@ -1,7 +1,5 @@
 """Models as they come: architectures, chat templates, end tokens, hubs that do not answer."""
 
-import errno
-
 import pytest
 import torch
 from conftest import tiny_model
@@ -9,7 +7,7 @@ from test_policy import slow_scores
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import minirl
-from minirl import Call, Problem, StdIO, UsageError, _why_not_loaded, load_policy, make_policy, sample, token_logprobs
+from minirl import Call, Problem, StdIO, UsageError, load_policy, make_policy, sample, token_logprobs
 
 CODE = Problem("c", 'def f(xs):\n    """Return xs."""\n', [Call((1,), 1)], "f")
 WORDS = Problem("w", "Write a function f.", [Call((1,), 1)], "f")
@@ -146,17 +144,15 @@ def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt(tokenizer):
 # Where samples end
 
 
-@pytest.mark.parametrize("look_every", [1, 7])
 @pytest.mark.parametrize("style", ["chat", "completion", "verbatim"])
-def test_a_sample_ends_with_its_answer(chat, monkeypatch, style, look_every):
-    """In a chat at the end of the fence, else after the line that is no part of the function; whenever it is looked."""
+def test_a_sample_ends_with_its_answer(chat, monkeypatch, style):
+    """In a chat at the end of the fence, else after the line that is no part of the function."""
     chat.prompt_style = style
-    monkeypatch.setitem(minirl.LOOK_EVERY, "cpu", look_every)
     answer = {"chat": "So:\n```python\ndef f(xs):\n    return xs\n```", "completion": "    return xs\n\nprint(f(1))\n"}
     text = answer.get(style, answer["completion"]) + ' and then """ some more'
-    ids = minirl._encode(chat, text) + [300] * 200
+    ids = chat.encode(text) + [300] * 200
     place = iter(range(200))
-    monkeypatch.setattr(minirl, "_draw", lambda probabilities, uniform: torch.full((len(uniform),), ids[next(place)]))
+    monkeypatch.setattr(minirl, "draw", lambda probabilities, uniform: torch.full((len(uniform),), ids[next(place)]))
     rollout = sample(chat, [CODE], 2, max_new_tokens=60)
     lengths = rollout.completion_mask.sum(-1)[0].tolist()
     if style == "verbatim":
@@ -189,7 +185,7 @@ def test_a_space_at_the_start_of_a_completion_is_kept(monkeypatch):
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
     policy = make_policy(tiny_model(), fast)
     assert policy.tokenizer.decode([4, 5]) == "return x"
-    monkeypatch.setattr(minirl, "_draw", lambda probabilities, uniform: torch.full((len(uniform),), 4))
+    monkeypatch.setattr(minirl, "draw", lambda probabilities, uniform: torch.full((len(uniform),), 4))
     rollout = sample(policy, [Problem("p", "def f(x):", [Call((1,), 1)], "f")], 1, max_new_tokens=2)
     assert rollout.completions == [[" return return"]]
 
@@ -204,22 +200,16 @@ def test_a_hub_and_what_it_may_answer(hub):
     for line, words in zip(
         lines,
         [
-            "cannot load the model 'no/such': there is no such folder, and no such model on the hub; if",
-            "cannot load the model 'gated/model': its authors ask you to accept their terms at http",
+            "cannot load the model 'no/such': there is no such folder, and on the hub: no/such is not a ",
+            "cannot load the model 'gated/model': there is no such folder, and on the hub: You are trying to access",
             "cannot load the model 'not a name!!': there is no such folder",
             "tiny/model: completion",
             "tiny/model: completion",
-            "cannot load the model 'other/model': there is no such folder, and no answer from the hub",
+            "cannot load the model 'other/model': there is no such folder, and on the hub: We couldn't connect to ",
         ],
         strict=True,
     ):
         assert line.startswith(words), line
-
-
-def test_a_full_disk_names_the_folder_to_clear():
-    error = OSError("cannot download")
-    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    assert "make room in" in _why_not_loaded("m", error, False)
 
 
 def test_a_gguf_file_without_its_packages_names_them(tmp_path, monkeypatch):

@@ -13,9 +13,7 @@ from minirl import (
     Config,
     Problem,
     UsageError,
-    _draw,
-    _encode,
-    _pad,
+    draw,
     load_policy,
     make_policy,
     sample,
@@ -47,15 +45,15 @@ def slow_logprobs(policy, prompt, completion):
 
 
 def batch_of(policy, texts=("    return x\n", " 0", "")):
-    prompts = [_encode(policy, prompt) for prompt in PROMPTS]
-    completions = [[*_encode(policy, text), policy.eos_ids[0]] for text in texts]
+    prompts = [policy.encode(prompt) for prompt in PROMPTS]
+    completions = [[*policy.encode(text), policy.eos_ids[0]] for text in texts]
     return prompts, completions
 
 
 def scored(policy, prompts, completions, shared):
     """token_logprobs of rows with a prompt each; `shared` takes the way of prompts that a group shares."""
     prompt_of = torch.arange(len(prompts)) if shared else None
-    inputs = (*_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    inputs = (*policy.pad(prompts, "left"), *policy.pad(completions, "right"))
     return token_logprobs(policy, *inputs, prompt_of=prompt_of)
 
 
@@ -91,7 +89,7 @@ def test_logprobs_of_the_sampler_are_those_of_scoring(policy, temperature):
         for g in range(4):
             mask = rollout.completion_mask[p, g]
             ids = rollout.completion_ids[p, g][mask].tolist()
-            logprobs, entropies = slow_scores(policy, _encode(policy, prompt), ids, temperature)
+            logprobs, entropies = slow_scores(policy, policy.encode(prompt), ids, temperature)
             assert rollout.logprobs[p, g][mask].tolist() == pytest.approx(logprobs, abs=1e-4)
             assert rollout.entropy[p, g][mask].tolist() == pytest.approx(entropies, abs=1e-4)
     n = len(PROMPTS) * 4
@@ -197,7 +195,7 @@ def test_a_pad_token_in_the_text_itself_is_read_like_any_other(policy):
     prompts, completions = batch_of(policy)
     policy.pad_id = prompts[0][0]
     completions[1].insert(0, policy.pad_id)
-    logprobs = token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    logprobs = token_logprobs(policy, *policy.pad(prompts, "left"), *policy.pad(completions, "right"))
     for row, prompt, completion in zip(logprobs, prompts, completions, strict=True):
         assert row[: len(completion)].tolist() == pytest.approx(slow_logprobs(policy, prompt, completion), abs=1e-5)
 
@@ -206,7 +204,7 @@ def test_the_draw_inverts_the_cumulative_distribution_and_takes_nothing_impossib
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.125, 0.0]).expand(103, -1) * 0.99  # a sum of less than 1
     uniform = torch.cat([torch.tensor([0.0, 1 - 2**-24, 1.0]), torch.rand(100, generator=generator)])
-    for row, u, token in zip(probabilities.tolist(), uniform.tolist(), _draw(probabilities, uniform), strict=True):
+    for row, u, token in zip(probabilities.tolist(), uniform.tolist(), draw(probabilities, uniform), strict=True):
         above = [i for i in range(6) if sum(row[: i + 1]) > u * sum(row)]
         assert token.item() == (above[0] if u < 1 else 4)
 
@@ -224,7 +222,7 @@ def test_probabilities_are_computed_in_float32_from_the_logits_of_a_bfloat16_mod
 def test_greedy_decoding_takes_the_likeliest_token(policy):
     rollout = sample(policy, problems_of(PROMPTS), 2, max_new_tokens=5, temperature=0)
     for p, prompt in enumerate(PROMPTS):
-        ids = _encode(policy, prompt)
+        ids = policy.encode(prompt)
         for token in rollout.completion_ids[p, 0][rollout.completion_mask[p, 0]].tolist():
             with torch.no_grad():
                 assert policy.model(torch.tensor([ids])).logits[0, -1].argmax() == token
@@ -236,7 +234,7 @@ def test_a_prompt_longer_than_the_context_is_refused_in_words(policy):
         sample(policy, problems_of(["x y " * 100]), 2)
     with pytest.raises(UsageError, match="0 tokens"):
         sample(policy, problems_of([""]), 2)
-    room = 96 - len(_encode(policy, PROMPTS[0]))  # a completion may fill the context to its last token
+    room = 96 - len(policy.encode(PROMPTS[0]))  # a completion may fill the context to its last token
     sample(policy, problems_of(PROMPTS[:1]), 2, max_new_tokens=room)
     with pytest.raises(UsageError, match="context of 96"):
         sample(policy, problems_of(PROMPTS[:1]), 2, max_new_tokens=room + 1)
@@ -245,7 +243,7 @@ def test_a_prompt_longer_than_the_context_is_refused_in_words(policy):
 def test_dropout_is_off(tokenizer):
     policy = make_policy(tiny_model("gpt2", attn_pdrop=0.5, resid_pdrop=0.5, embd_pdrop=0.5).train(), tokenizer)
     prompts, completions = batch_of(policy)
-    inputs = (*_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
+    inputs = (*policy.pad(prompts, "left"), *policy.pad(completions, "right"))
     assert torch.equal(token_logprobs(policy, *inputs), token_logprobs(policy, *inputs))
 
 
@@ -270,65 +268,17 @@ def test_a_missing_model_or_device_is_a_sentence(tmp_path):
             load_policy("toy", device="cuda")
 
 
-# The ways of doing less or in smaller pieces must not change a result
+# Ways of the decoder and of the update that must not change a result
 
 
-def logprobs_and_gradient(policy, texts=("    return x\n", " 0", "")):
-    prompts, completions = batch_of(policy, texts)
-    policy.model.zero_grad()
-    mask = _pad(policy, completions, "right")[1]
-    logprobs = scored(policy, prompts, completions, shared=True) * mask
-    logprobs.sum().backward()
-    return logprobs.detach(), torch.cat([parameter.grad.flatten() for parameter in policy.model.parameters()])
-
-
-@pytest.mark.parametrize("way", ["chunks of logits", "recomputed activations", "a head of unknown form"])
-def test_less_memory_gives_the_same_logprobs_and_gradient(policy, monkeypatch, way):
-    expected = logprobs_and_gradient(policy)
-    heads = []
-    policy.model.get_output_embeddings().register_forward_hook(lambda *given: heads.append(given[2].shape[:-1].numel()))
-    if way == "chunks of logits":
-        monkeypatch.setattr(minirl, "LOGITS_AT_ONCE", 3 * 512)
-    elif way == "recomputed activations":
-        policy.recompute_activations()
-    else:
-        policy.splits_head = False
-    got = logprobs_and_gradient(policy)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(expected, got, strict=True))
-    if way == "chunks of logits":
-        assert heads == [3] * 10  # 15 tokens, every chunk twice
-    runs = []
-    policy.layers[0].register_forward_hook(lambda *_: runs.append(1))
-    sample(policy, problems_of(PROMPTS), 2, max_new_tokens=3)  # sampling goes on as before
-    assert len(runs) == 3
-
-
-def test_recomputed_activations_are_not_kept(tokenizer):
-    """Tensors saved for the backward pass: with gradient checkpointing, much fewer."""
-
-    def kept(policy):
-        sizes = []
-        prompts, completions = batch_of(policy)
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
-            token_logprobs(policy, *_pad(policy, prompts, "left"), *_pad(policy, completions, "right"))
-        return sum(sizes)
-
-    policy = make_policy(tiny_model(num_hidden_layers=8), tokenizer)
-    everything = kept(policy)
-    policy.recompute_activations()
-    assert kept(policy) < everything / 3
-
-
-def test_a_model_that_does_more_than_its_head_is_run_whole(tokenizer):
+def test_a_head_that_caps_its_logits_counts(tokenizer):
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     sizes |= {"head_dim": 16, "num_key_value_heads": 1, "sliding_window": 8}
     config = Gemma2Config(vocab_size=512, final_logit_softcapping=1.0, **sizes)
-    policy = make_policy(Gemma2ForCausalLM(config), tokenizer)
-    assert not policy.splits_head
-    check_logprobs_of_the_sampler(policy)
+    check_logprobs_of_the_sampler(make_policy(Gemma2ForCausalLM(config), tokenizer))
 
 
 def check_logprobs_of_the_sampler(policy):
@@ -338,7 +288,7 @@ def check_logprobs_of_the_sampler(policy):
     ids, masks = rollout.completion_ids.view(n, -1), rollout.completion_mask.view(n, -1)
     scored = token_logprobs(policy, rollout.prompt_ids, rollout.prompt_mask, ids, masks, 1.0, prompt_of)
     for row in range(n):
-        mask, prompt = masks[row], _encode(policy, PROMPTS[row // 4])
+        mask, prompt = masks[row], policy.encode(PROMPTS[row // 4])
         expected = slow_logprobs(policy, prompt, ids[row][mask].tolist())
         assert rollout.logprobs.view(n, -1)[row][mask].tolist() == pytest.approx(expected, abs=1e-4)
         assert scored[row][mask].tolist() == pytest.approx(expected, abs=1e-4)
@@ -356,36 +306,27 @@ def test_logprobs_of_other_attentions(tokenizer, kind):
     check_logprobs_of_the_sampler(policy)
 
 
-@pytest.mark.parametrize("look_every", [1, 4])
-def test_what_cuda_graphs_need_changes_no_sample(policy, monkeypatch, look_every):
-    """Rows and tokens that are rounded up, and rare looks at which samples have ended: all but the graphs."""
-    problems = problems_of(PROMPTS)
-    policy.eos_ids = tuple(range(1, 512, 12))
-    exact = sample(policy, problems, 9, max_new_tokens=30, seed=2)
-    sizes = []
+def test_samples_that_wrote_the_same_share_a_row_and_no_sample_changes(policy, monkeypatch):
+    """A batch begins with a row a prompt, and shrinks as samples end; rows of their own give the same samples."""
+    policy.eos_ids, rows = tuple(range(1, 512, 12)), []
+    run = minirl.Decoder.run
+    monkeypatch.setattr(minirl.Decoder, "run", lambda self, *given: rows.append(len(given[0])) or run(self, *given))
+    settings = {"max_new_tokens": 30, "seed": 2, "temperature": 0.02}
+    shared = sample(policy, problems_of(PROMPTS), 9, **settings)
+    assert rows[0] == len(PROMPTS)
+    unique = torch.unique
 
-    class Rounding(minirl._Decoder):
-        def __init__(self, *given):
-            super().__init__(*given)
-            self.rounds = True
-            for layer in self.cache.layers:
-                layer.buffers = [torch.zeros_like(buffer) for buffer in layer.buffers]
+    def unshared(pairs, **settings):  # every sample is another pair of row and token
+        return (pairs, torch.arange(len(pairs))) if settings.keys() == {"return_inverse"} else unique(pairs, **settings)
 
-        def _replay(self, rows):
-            sizes.append((rows, self.length))
-            return self._run(rows)
-
-    monkeypatch.setattr(minirl, "_Decoder", Rounding)
-    monkeypatch.setitem(minirl.LOOK_EVERY, "cpu", look_every)
-    policy.decoder = None
-    rounded = sample(policy, problems, 9, max_new_tokens=30, seed=2)
-    assert rounded.completions == exact.completions
-    assert torch.equal(rounded.completion_ids, exact.completion_ids)
-    assert torch.allclose(rounded.logprobs, exact.logprobs, atol=1e-4)
-    assert torch.allclose(rounded.entropy, exact.entropy, atol=1e-4)
-    rows = [rows for rows, _ in sizes]
-    assert set(rows) <= {1, 2, 3, 4, 6, 8, 12, 16, 24, 27} and len(set(rows)) > 2  # the batch shrinks
-    assert len({length for _, length in sizes}) == 1 and (look_every == 1 or rows[:3] == [27] * 3)
+    monkeypatch.setattr(torch, "unique", unshared)
+    of_shared = rows.copy()
+    rows.clear()
+    alone = sample(policy, problems_of(PROMPTS), 9, **settings)
+    assert rows[1] == alone.completion_mask[:, :, 1].sum() and sum(rows) > sum(of_shared)
+    assert shared.completions == alone.completions
+    assert torch.allclose(shared.logprobs, alone.logprobs, atol=1e-4)
+    assert torch.allclose(shared.entropy, alone.entropy, atol=1e-4)
 
 
 def test_bfloat16_arithmetic_over_float32_weights(policy, tmp_path):

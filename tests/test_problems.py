@@ -87,12 +87,6 @@ EVALPLUS_CROSSCHECK = EVALPLUS_TEST.split("def check")[0] + (
     "def ref_func(string):\n    return string\n\ndef check(candidate):\n    inputs = [['xyz'], ['x']]\n"
     "    for i, inp in enumerate(inputs):\n        assertion(candidate(*inp), ref_func(*inp), 0)\n"
 )
-EVALPLUS_RAW = {name: HUMANEVAL[name] for name in ("task_id", "prompt", "entry_point", "canonical_solution")} | {
-    "contract": "\n    assert type(string) == str\n",
-    "base_input": [["xyz"], [""]],
-    "plus_input": [["abab"], [3]],  # the solution raises on the last
-    "atol": 0,
-}
 MBPP_PLUS = MBPP | {
     "prompt": MBPP["text"],
     "test": "def assertion(out, exp, atol):\n    out = set(out)\n    exp = set(exp)\n    assert out == exp\n\n"
@@ -179,17 +173,11 @@ def sandbox():
         yield sandbox
 
 
-def load_nothing(load, row):
-    with pytest.raises(UsageError, match="holds no problem"):
-        load(row)
-    return True
-
-
 def passes(sandbox, problem, completion):
     return sandbox.submit(problem.program(completion)).result().passed
 
 
-def test_assertions_on_one_line_are_read_together_and_mean_the_same(load, sandbox, monkeypatch):
+def test_assertions_may_leave_out_the_word_and_have_a_setup(load, sandbox):
     own = {"task_id": "a", "prompt": "def f(x):\n", "entry_point": "f", "solution": "    return x\n"}
     plain = [{"assert": f"{'assert ' * (i % 2)}f({i}) == {i}"} for i in range(5)]
     others = [{"assert": "f(6) == 6"}, {"assert": "x = 7\nassert f(x) == 7"}, {"assert": 'assert f("""a\nb""")'}]
@@ -199,8 +187,6 @@ def test_assertions_on_one_line_are_read_together_and_mean_the_same(load, sandbo
     for bad in ("assert (", "f(1))", "assert (1 ==", "f(1); x = 2", "assert", 'assert """'):
         with pytest.raises(UsageError, match="field 'tests': not an assert statement"):
             load(own | {"tests": [*plain, {"assert": bad}, *plain]})
-    monkeypatch.setattr(minirl, "read_test", None)
-    load(own | {"tests": plain})  # without read_test
 
 
 def test_mbpp(load, sandbox):
@@ -245,14 +231,10 @@ def test_evalplus_tests_are_lists_of_inputs_and_results(load, sandbox):
     assert passes(sandbox, problem, "def nth_nums(a, n):\n    return {4, 1}") == (True, False)
 
 
-def test_evalplus_without_results_expects_what_the_solution_returns(load, sandbox):
-    (problem,) = load(EVALPLUS_RAW)
-    assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("",), ""), Call(("abab",), "ababa")]
-    assert len(problem.tests) == 3 and load_nothing(
-        load, EVALPLUS_RAW | {"canonical_solution": "    return object()\n"}
-    )
-    (problem,) = load(HUMANEVAL | {"test": EVALPLUS_CROSSCHECK})
-    assert problem.tests == [Call(("xyz",), "xyzyx"), Call(("x",), "x")]
+def test_evalplus_without_results_is_left_out_and_named(tmp_path, load, capsys):
+    rows = [HUMANEVAL | {"task_id": "HumanEval/1", "test": EVALPLUS_CROSSCHECK}, HUMANEVAL]
+    problems, without_test = read_problems(written(tmp_path, *rows))
+    assert [problem.task_id for problem in problems] == ["HumanEval/10"] and without_test == ["HumanEval/1"]
 
 
 def test_apps_and_taco(load, sandbox):
@@ -319,7 +301,6 @@ def test_problems_without_a_test_are_left_out_and_named(tmp_path, capsys):
         (APPS_STDIN | {"input_output": '{"inputs": ["1"], "outputs": []}'}, "not as apps has it"),
         (LIVECODEBENCH | {"private_test_cases": "@@"}, "not as livecodebench has it"),
         (LIVECODEBENCH | {"public_test_cases": '[{"input": ""}]'}, "not as livecodebench has it"),
-        (EVALPLUS_RAW | {"base_input": 3}, "field 'base_input' must be a list"),
         ([], "expected a JSON object, got list"),
         ({"question": "?"}, "field 'task_id' is missing"),
     ],
@@ -345,21 +326,20 @@ def test_a_file_that_is_no_text_is_a_sentence(tmp_path):
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves one file. The first connection ends half-way, except for /good.jsonl; /norange.jsonl knows no ranges."""
+    """Serves one file; /cut.jsonl.gz ends half-way."""
 
     content = (json.dumps(MBPP | {"text": "x" * 100_000}) + "\n").encode()
 
     def do_GET(self):
-        self.server.asked.append((self.path, self.headers.get("Range")))
+        self.server.asked.append(self.path)
         if self.path == "/missing.jsonl":
             self.send_error(404)
             return
-        start = int(self.headers.get("Range", "bytes=0-")[6:-1]) * (self.path != "/norange.jsonl")
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.content) - start))
+        content = gzip.compress(self.content)[:100] if self.path == "/cut.jsonl.gz" else self.content
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        cut = self.path != "/good.jsonl" and len(self.server.asked) == 1
-        self.wfile.write(self.content[start : len(self.content) // 2 if cut else None])
+        self.wfile.write(content)
 
     def log_message(self, *_):
         pass
@@ -381,16 +361,12 @@ def test_a_url_is_downloaded_once(server):
     for _ in range(2):
         (problem,) = load_problems(f"{server.url}/good.jsonl#600-610")
         assert problem.task_id == "605"
-    assert server.asked == [("/good.jsonl", None)]
+    assert server.asked == ["/good.jsonl"]
 
 
-@pytest.mark.parametrize("page", ["cut", "norange"])
-def test_a_download_that_was_cut_off_is_completed(server, page):
-    half = len(Server.content) // 2
-    with pytest.raises(UsageError, match=f"after {half} of {len(Server.content)} bytes; the next try goes on"):
-        load_problems(f"{server.url}/{page}.jsonl")
-    assert len(load_problems(f"{server.url}/{page}.jsonl")) == 1
-    assert server.asked == [(f"/{page}.jsonl", None), (f"/{page}.jsonl", f"bytes={half}-")]
+def test_a_download_that_is_damaged_says_which_file_to_delete(server, tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read the problem file .*; delete .* to download it again"):
+        load_problems(f"{server.url}/cut.jsonl.gz")
 
 
 def test_a_page_that_is_not_there_is_a_sentence(server):

@@ -19,9 +19,9 @@ def runs(toy, torchrun):
     return folder, process.communicate(timeout=300)[0], process.returncode
 
 
-@pytest.mark.parametrize("name", ["two", "shard"])
+@pytest.mark.parametrize("name", ["two", "resumed"])
 def test_two_processes_train_as_one(toy, runs, name):
-    """The same samples, outcomes and evaluations; the same gradient, so the same weights; "shard" was resumed, too."""
+    """The same samples, outcomes and evaluations; the same gradient, so the same weights; in one go and resumed."""
     one, two = runs[0] / "one", runs[0] / name
     for file in (*(one / "rollouts").iterdir(), *(one / "evaluations").iterdir()):
         assert file.read_text() == (two / file.relative_to(one)).read_text()
@@ -37,7 +37,7 @@ def test_two_processes_train_as_one(toy, runs, name):
 
 def test_a_process_that_fails_ends_all_with_its_error(runs):
     folder, errors, code = runs
-    assert code != 0 and "minirl, process 1: lr must not be negative, got -1.0" in errors, errors[-5000:]
+    assert code != 0 and "minirl, process 1: lr must be at least 0, got -1.0" in errors, errors[-5000:]
     assert not (folder / "failing" / "config.json").exists()
 
 
@@ -47,9 +47,7 @@ def test_processes_sample_different_problems_with_different_seeds(runs):
     assert len({tuple(group["completions"]) for group in groups}) == 5
 
 
-def test_more_processes_than_problems_or_one_process_to_shard_over_is_a_sentence(monkeypatch):
-    with pytest.raises(UsageError, match="--shard needs several processes"):
-        train(Config(shard=True))
+def test_more_processes_than_problems_is_a_sentence(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UsageError, match="at least the number of processes, 4, got 3"):
         train(Config(problems_per_step=3))

@@ -1,124 +1,294 @@
-"""The README stays true: its map of the code, its commands, its flags and its tables."""
+"""The pages stay true: the README's size and its map of the code; every page's commands, flags, links and numbers."""
 
+import contextlib
+import functools
+import io
 import json
 import re
+import shlex
+import textwrap
 from pathlib import Path
 
+import claims
+import pytest
+import study
+from attack_harness import ATTACKS
+from rewards import OTHER_REWARDS
+
 import minirl
-from minirl import COMMANDS, REWARDS, Config, load_problems
+import sandbox
+from minirl import COMMANDS, REWARDS, load_problems
 
 ROOT = Path(minirl.__file__).parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FRONT, CLAIMS, MODELS = "README.md", "tutorials/results/README.md", "tutorials/real_models.md"
+SPEED, ATTACKED, COURSE = "tests/benchmarks/README.md", "tests/attacks/README.md", "tutorials/README.md"
+PAGES = [FRONT, CLAIMS, MODELS, SPEED, ATTACKED, COURSE]
+RESULTS = ROOT / "tutorials" / "results"
+MEASURES = ("pass@1", "pass@8", "pass_rate")
 
 
-def map_of(name):
-    """A table row for every section bar of a file: its lines, its title."""
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    starts = [(i, line) for i, line in enumerate(lines, 1) if re.match(r"# \d+\. ", line)]
-    ends = [start - 2 for start, _ in starts[1:]] + [len(lines)]
-    rows = []
-    for (start, line), end in zip(starts, ends, strict=True):
-        title = line.split(". ", 1)[1].split(". ")[0]
-        rows.append(f"| [{start}-{end}]({name}#L{start}-L{end}) | {title} |")
-    return rows
+def read(page: str | Path) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def in_one_line(text: str) -> str:
+    """Without line breaks, so that a sentence is found wherever it is wrapped."""
+    return " ".join(text.split())
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The front door
+
+
+def test_the_readme_is_short():
+    assert len(read(FRONT).splitlines()) <= 150
+    assert len(read(FRONT).encode()) <= 10_000
+
+
+def map_of(name: str) -> list[list[str]]:
+    """A link for every section bar of a file, to its line: a list for each part of the file."""
+    parts: list[list[str]] = [[]]
+    for number, line in enumerate(read(name).splitlines(), 1):
+        if re.match(r"# Part [IVX]+: ", line):
+            parts.append([])
+        elif match := re.match(r"# \d+\. ([^:.,(]+)", line):
+            parts[-1].append(f"[{match[1].strip()}]({name}#L{number})")
+    return [links for links in parts if links]
 
 
 def test_the_map_of_the_code_is_true():
-    for name in ("minirl.py", "sandbox.py"):
-        rows = map_of(name)
-        assert [row for row in rows if row not in README] == [], "the map should be:\n" + "\n".join(rows)
+    lesson, workshop = map_of("minirl.py")
+    rows = [" → ".join(lesson), " · ".join(workshop), " · ".join(*map_of("sandbox.py"))]
+    beginnings = [
+        "* [minirl.py](minirl.py), Part I, the lesson: ",
+        "* Part II, the workshop: ",
+        "* [sandbox.py](sandbox.py): ",
+    ]
+    paragraphs = [f"{beginning}{row}." for beginning, row in zip(beginnings, rows, strict=True)]
+    wrapped = [textwrap.fill(text, 120, subsequent_indent="  ", break_on_hyphens=False) for text in paragraphs]
+    right = "\n".join(wrapped)
+    assert all(text in in_one_line(read(FRONT)) for text in paragraphs), f"the map should be:\n{right}"
 
 
-def test_commands_and_flags_of_the_readme_exist():
-    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
-    commands = re.findall(r"^minirl (\w+)", blocks, re.MULTILINE)
-    assert commands and set(commands) <= set(COMMANDS)
-    others = {"nproc-per-node", "rounds", "greedy", "quick"}  # torchrun's, a benchmark's, eval's, study's
-    flags = set(re.findall(r"--([a-z][a-z-]+)", README)) - others
-    aliases = {alias for f in Config.__dataclass_fields__.values() for alias in f.metadata["aliases"]}
-    known = {name.replace("_", "-") for name in Config.__dataclass_fields__} | {alias[2:] for alias in aliases}
-    assert flags - known - {"help"} == set()
+def test_one_line_of_the_readme_installs_and_tests():
+    """Continuous integration takes it from there."""
+    lines = [line for line in read(FRONT).splitlines() if "'.[test]'" in line]
+    assert lines == [
+        "python3 -m venv .venv && . .venv/bin/activate && pip install -e '.[test]' && pytest",
+    ]
 
 
-def test_the_problem_file_of_the_readme_loads(tmp_path):
-    example = re.search(r"```json\n(.*?)```", README, re.DOTALL)[1]
-    (tmp_path / "p.jsonl").write_text(example)
-    assert [len(p.tests) for p in load_problems(tmp_path / "p.jsonl")] == [2, 1]
+def test_the_problem_files_of_the_pages_load(tmp_path):
+    for page, tests in ((FRONT, [1]), (MODELS, [2, 1])):
+        example = re.search(r"```json\n(.*?)```", read(page), re.DOTALL)[1]
+        (tmp_path / "p.jsonl").write_text(example)
+        assert [len(problem.tests) for problem in load_problems(tmp_path / "p.jsonl")] == tests
 
 
-def test_the_study_of_the_readme_is_one():
-    example = re.search(r"```json\n(\{.grids.*?)```", README, re.DOTALL)[1]
-    minirl.check_study(json.loads(example))
-
-
-def test_the_reward_of_the_readme_is_a_reward():
-    code = re.search(r"```python\n(def squared.*?)```", README, re.DOTALL)[1]
-    namespace = {"pass_rate": REWARDS["pass_rate"]}
-    exec(code, namespace)
+def test_the_reward_of_the_readme_is_a_reward(tmp_path):
+    code = re.search(r"```python\n(def squared.*?)```", read(FRONT), re.DOTALL)[1]
+    (tmp_path / "my_file.py").write_text(code)
+    squared = minirl.find_reward(f"{tmp_path / 'my_file.py'}:squared")
     outcomes = minirl.torch.tensor([[[True, False], [True, True]]])
-    assert namespace["squared"](outcomes, outcomes | True).tolist() == [[0.25, 1.0]]
+    assert squared(outcomes, outcomes | True).tolist() == [[0.25, 1.0]]
 
 
-def test_links_to_files_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+def test_the_readme_names_minirls_rewards_and_the_page_of_claims_all_ten():
+    own = [name for name in REWARDS if name not in OTHER_REWARDS]  # study.py enters the others, too
+    assert [name for name in own if f"`{name}`" not in read(FRONT)] == []
+    rows = re.findall(r"^\| (\w+) \| ", read(CLAIMS).split("## The rewards")[1].split("\n## ")[0], re.MULTILINE)
+    assert rows == ["reward", *own, *OTHER_REWARDS]
 
 
-def test_the_results_table_is_that_of_the_committed_results():
-    results = json.loads((ROOT / "tutorials" / "results" / "first_result.json").read_text())
-    for row in results:
-        cells = [f"{row['before']['pass@1']:.2f}"]
-        cells += [f"{row['after'][name]:.2f}" for name in ("pass@1", "pass@8", "pass_rate")]
-        line = f"| {row['algorithm']} | {row['reward']} | {row['seed']} | " + " | ".join(cells) + " |"
-        assert line in README, line
+def test_the_paper_is_cited_with_its_authors():
+    authors = ("Li, Xin-Ye", "Liu, Ren-Biao", "Zhang, Yun-Ji", "Sun, Hui", "Xie, Zheng", "Li, Ming")
+    assert " and ".join(authors) in read(FRONT)
+    names = re.findall(r"family-names: (\S+)\n\s+given-names: (\S+)", read("CITATION.cff"))
+    assert names == [tuple(author.split(", ")) for author in authors]
 
 
-def test_the_claims_are_those_of_the_committed_measurements(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
-    import claims
-
-    for line in claims.readme_table().splitlines():
-        assert line in README, line
+# ----------------------------------------------------------------------------------------------------------------------
+# Every page: its commands and its links
 
 
-def test_the_gradients_of_the_real_model_are_those_that_were_measured(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
-    import claims
+def commands_of(page: str) -> list[list[str]]:
+    """The command lines of a page, in words: those of its bash blocks, and those between backticks."""
+    text = read(page)
+    lines = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).splitlines()
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines += [in_one_line(span) for span in re.findall(r"`([^`]+)`", prose)]
+    starts = ("minirl", "pytest", "python", "python3", "torchrun")
+    parts = [part.split(" #")[0] for line in lines for part in line.split("&&")]
+    return [words for part in parts if part.split() and part.split()[0] in starts for words in [shlex.split(part)]]
 
+
+def flags_in(words: list[str]) -> set[str]:
+    return {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
+
+
+@functools.cache
+def flags_of_minirl(command: str) -> set[str]:
+    """Those that its help explains."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        minirl.main([command, "--help"])
+    explained = re.findall(r"^ +(-.*)", out.getvalue(), re.MULTILINE)
+    return {word.rstrip(",") for line in explained for word in line.split()} | {"--help"}
+
+
+def flags_of_script(file: str | Path) -> set[str]:
+    return set(re.findall(r"[\"'](--[a-z-]+)[\"']", read(file))) | {"--help"}
+
+
+TORCHRUN = {"--nproc-per-node"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_their_flags_exist(page):
+    folders = [ROOT, (ROOT / page).parent]  # where a reader of the page may be
+    for words in commands_of(page):
+        program, rest = words[0], words[1:]
+        if program != "minirl":
+            place = next((i for i, word in enumerate(rest) if word.endswith(".py")), None)
+            if place is None:  # python -m venv .venv
+                continue
+            script, before, rest = rest[place], rest[:place], rest[place + 1 :]
+            found = [folder / script for folder in folders if (folder / script).is_file()]
+            assert found, words
+            assert flags_in(before) <= TORCHRUN, words
+            if script != "minirl.py":
+                assert flags_in(rest) <= flags_of_script(found[0]), words
+                continue
+        command = rest[0] if rest and not rest[0].startswith("-") else "train"
+        assert command in COMMANDS, words
+        assert flags_in(rest) <= flags_of_minirl(command), words
+
+
+def test_flags_that_stand_alone_exist():
+    scripts = [*ROOT.glob("tests/benchmarks/*.py"), *ROOT.glob("tutorials/*.py")]
+    known = TORCHRUN.union(*map(flags_of_minirl, COMMANDS), *map(flags_of_script, scripts))
+    for page in PAGES:
+        assert set(re.findall(r"--[a-z][a-z-]+", re.sub(r"\]\(.*?\)", "", read(page)))) <= known, page
+
+
+def anchors_of(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!http)([^)#\s]*)#?([^)]*)\)", read(page)):
+        file = (ROOT / page).parent / target if target else ROOT / page
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors_of(file), f"{target}#{anchor}"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Numbers: the claims
+
+
+table = functools.cache(claims.table)  # some seconds
+
+
+def test_the_claims_are_those_of_the_committed_measurements():
+    page = read(CLAIMS)
+    assert [line for line in table().splitlines() if line not in page] == []
+
+
+def test_the_readmes_claims_are_those_of_the_page_of_claims():
+    rows = [line.strip("| ").split(" | ") for line in table().splitlines()]
+    labels = [row[0] for row in rows]
+
+    def cells(label: str, below: int = 0) -> list[str]:
+        (place,) = (i for i, other in enumerate(labels) if other.startswith(label))
+        return rows[place + below][1:]
+
+    def means(label: str) -> str:
+        return ", ".join(cell.split(" [")[0] for cell in cells(label))
+
+    text = in_one_line(read(FRONT))
+    section = text[text.index("## The paper's claims") : text.index("## The tutorials")]
+    binary, pass_rate = (cells("(i) groups of 8", below)[0].split(" [")[0] for below in (0, 1))
+    assert f"on the weak base {pass_rate} of the groups of 8 samples have a signal, under binary {binary}" in section
+    final = [cell for below in (0, 1, 2) for cell in cells("(ii) final pass@1", below) if cell.strip(" |")]
+    assert f"lower in 7 of 7 comparisons, {final[1].split('],')[0]}] on the middling base" in section
+    assert len(final) == 7 and all(cell.startswith("-") for cell in final)
+    assert means("... share of these groups in which it gains") in section
+    assert means("(iv) rank correlation") in section
+    left = cells("... what is left of all pushes")[0].split(" [")[0]
+    cosine = cells("(v) cosine of two partial")[0].split(" [")[0]
+    assert f"{left} of all pushes is left; a pair's mean cosine is {cosine} (weak base)" in section
+
+
+def test_the_gradients_of_the_real_model_are_those_that_were_measured():
     rows = [json.loads(claims.MODEL_FILE.read_text())]
     groups = rows[0]["gradients"]
     pairs = [claims.mean_of([[group["pairs"][kind] for group in groups]]) for kind in ("partial-partial", "any-any")]
     reports = [claims.of_reports(rows, "grpo", "pass_rate", name) for name in ("cancellation", "orthogonal")]
     alignment = claims.of_reports(rows, "grpo", "pass_rate", "alignment", False)
-    paragraph = README[README.index("**On a pretrained model.**") : README.index("**Where the toy may not")]
+    page = read(CLAIMS)
+    start, end = page.index("## On a pretrained model"), page.index("## Where the toy may not")
+    paragraph = in_one_line(page[start:end])
     assert [cell for cell in (*pairs, *reports, alignment) if cell not in paragraph] == []
     gains = [report["gain"] for group in groups for report in group["reports"]["grpo"].values()]
     assert f"{min(gains):.1f} to {max(gains):+.1f} nats" in paragraph
     assert len(groups) == 16 and sum(group["has_full_pass"] for group in groups) == 4
 
 
+def test_the_study_of_the_page_of_claims_is_one():
+    example = re.search(r"```json\n(\{.grids.*?)```", read(CLAIMS), re.DOTALL)[1]
+    study.check_study(json.loads(example))
+
+
 def test_the_committed_study_is_minirls_own_and_whole():
-    folder = ROOT / "tutorials" / "results" / "study"
-    results = minirl.read_results(folder / "results.json")
-    assert results["study"] == minirl.STUDY
-    conditions = minirl.conditions_of(minirl.STUDY)
+    folder = RESULTS / "study"
+    results = study.read_results(folder / "results.json")
+    assert results["study"] == study.STUDY
+    conditions = study.conditions_of(study.STUDY)
     runs = [{name: value for name, value in row["run"].items() if name != "lr"} for row in results["runs"]]
     expected = [condition | {"seed": seed} for condition in conditions for seed in range(5)]
     assert len(runs) == len(expected) and all(run in runs for run in expected)
-    assert minirl.study_table(results, minirl.study_summary(results)) + "\n" == (folder / "table.md").read_text()
+    assert study.study_table(results, study.study_summary(results)) + "\n" == (folder / "table.md").read_text()
+
+
+def test_the_first_result_is_that_of_the_committed_runs():
+    page = read(CLAIMS)
+    for row in json.loads((RESULTS / "first_result.json").read_text()):
+        cells = [f"{row['before']['pass@1']:.2f}"]
+        cells += [f"{row['after'][name]:.2f}" for name in MEASURES]
+        line = f"| {row['algorithm']} | {row['reward']} | {row['seed']} | " + " | ".join(cells) + " |"
+        assert line in page, line
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Numbers: real models, and the sandbox
+
+
+def with_interval(summary: dict[str, float], name: str) -> str:
+    return "{:.3f} [{:.2f}, {:.2f}]".format(*(summary[name + end] for end in ("", "_low", "_high")))
 
 
 def test_the_table_of_the_real_model_is_that_of_the_committed_run():
-    saved = json.loads((ROOT / "tutorials" / "results" / "smollm2_toy.json").read_text())
+    saved = json.loads((RESULTS / "smollm2_toy.json").read_text())
     assert len(saved["evaluations"]) == 7 and len(saved["training"]) == 90
+    page = read(MODELS)
     for row in saved["evaluations"]:
-        names = ("pass@1", "pass@8", "pass_rate")
-        cells = ["{:.3f} [{:.2f}, {:.2f}]".format(*(row[f"eval/{n}{e}"] for e in ("", "_low", "_high"))) for n in names]
-        assert f"| {row['step']} | {' | '.join(cells)} |" in README
+        cells = [with_interval(row, f"eval/{name}") for name in MEASURES]
+        assert f"| {row['step']} | {' | '.join(cells)} |" in page
+    before, after = (saved["evaluations"][i]["eval/pass@1"] for i in (0, -1))
+    assert f"from {before:.3f} to {after:.3f}" in in_one_line(read(FRONT))
 
 
 def test_the_numbers_on_mbpp_are_those_of_the_committed_outcomes():
-    saved = minirl.read_jsonl(ROOT / "tutorials" / "results" / "smollm2_mbpp.jsonl")
+    saved = minirl.read_jsonl(RESULTS / "smollm2_mbpp.jsonl")
     assert len(saved) == 100
-    for name, cell in minirl.summary_cells(minirl.summarize(saved)):
-        assert f"{name.replace('_', ' ')} {cell}" in README, (name, cell)
+    summary = minirl.summarize(saved)
+    for name in MEASURES:
+        assert f"{name.replace('_', ' ')} {with_interval(summary, name)}" in in_one_line(read(MODELS)), name
+
+
+def test_the_page_of_attacks_counts_them_and_names_every_layer():
+    page = read(ATTACKED)
+    assert f"{len(ATTACKS)} hostile programs" in page
+    assert re.findall(r"^\| (\w+) \| ", page, re.MULTILINE) == ["layer", *sandbox.LAYERS]

@@ -69,13 +69,12 @@ def test_the_base_model_is_cached_and_a_damaged_or_changed_one_is_not_used(monke
     assert not made
     (folder,) = minirl.cache_folder().iterdir()
     original = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(original[:-8] + bytes(8))
+    (folder / "model.safetensors").write_bytes(original[:-8])
     again, made = load("damaged")
     assert made and all(torch.equal(weights[name], again[name]) for name in weights)  # and it is the same model
     assert (folder / "model.safetensors").read_bytes() == original
-    for name in ("digests.json", "tokenizer.json"):
-        (folder / name).unlink()
-        assert load("damaged")[1]
+    (folder / "tokenizer.json").unlink()
+    assert load("damaged")[1]
     assert not load()[1]
     monkeypatch.setattr(minirl, "WARM_LR", 1e-3)
     assert load()[1]  # a changed recipe

@@ -1,6 +1,5 @@
 """Training: the update, the run folder, exact resume, and what the command line says."""
 
-import itertools
 import json
 import math
 import re
@@ -48,7 +47,11 @@ from minirl import (
 ROOT = Path(minirl.__file__).parent
 SMALL = {"problems_per_step": 4, "group_size": 4, "eval_size": 4, "eval_samples": 8, "eval_every": 0, "workers": 1}
 SMALL |= {"reward": "pass_rate", "families": ["predicates"]}  # a hasty base model needs a dense signal
-FLAGS = [word for name, value in SMALL.items() for word in (f"--{name}", *(value if name == "families" else [value]))]
+FLAGS = [
+    word
+    for name, value in SMALL.items()
+    for word in (f"--{name.replace('_', '-')}", *(value if name == "families" else [value]))
+]
 
 
 @pytest.fixture(scope="module")
@@ -177,42 +180,15 @@ def test_identical_samples_are_run_once_and_count_as_often_as_they_were_drawn(ll
     assert stats == pytest.approx(stats_of_all, abs=1e-6)
 
 
-def test_micro_batches_hold_every_live_sample_once_and_keep_to_the_budget():
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(1, 30, (9, 4), generator=generator)
-    live = torch.rand(9, 4, generator=generator) < 0.7
-    widths = (lengths * live).amax(-1)  # a part is as wide as its first group, the longest
-    for budget in (1, 64, 200, 10_000):
-        parts = micro_batches(lengths, live, 20, budget)
-        assert sorted(torch.cat(parts).tolist()) == live.flatten().nonzero().squeeze(-1).tolist()
-        for rows in parts:
-            tokens = len(rows) * lengths.flatten()[rows].max() + 20 * len(set((rows // 4).tolist()))
-            assert tokens <= budget or len(rows) == 1
-        for rows, following in itertools.pairwise(parts):  # no part has room for one sample more
-            more = torch.cat([rows, following[:1]])
-            assert len(more) * widths[rows[0] // 4] + 20 * len(set((more // 4).tolist())) > budget
-    assert len(parts) == 1
-
-
-def test_running_out_of_memory_halves_the_micro_batch_and_changes_no_gradient(llama, monkeypatch):
+def test_micro_batches_hold_every_live_sample_once_and_keep_to_the_budget(llama):
     _, rollout = rollout_of(llama)
-    expected, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16)
-    calls, done, limit = [], [], 4
-
-    def small_memory(policy, prompts, prompt_mask, completions, *rest):
-        calls.append(len(completions))
-        if len(completions) > limit or len(done) == 1:  # once in the middle of a gradient, too
-            done.extend([0] * len(done))
-            raise torch.OutOfMemoryError
-        done.append(len(completions))
-        return token_logprobs(policy, prompts, prompt_mask, completions, *rest)
-
-    monkeypatch.setattr(minirl, "token_logprobs", small_memory)
-    gradient, _ = gradient_of(llama, rollout, ADVANTAGES_OF_16, micro_batch_tokens=200)
-    assert torch.allclose(gradient, expected, atol=1e-6) and calls[0] > 4 and max(calls[-2:]) <= 4
-    calls, limit = [0, 0], 0
-    with pytest.raises(minirl.UsageError, match="not even one sample"):
-        gradient_of(llama, rollout, ADVANTAGES_OF_16)
+    live = torch.rand(4, 4, generator=torch.Generator().manual_seed(0)) < 0.7
+    tokens = rollout.prompt_ids.shape[1] + rollout.completion_ids.shape[2]
+    for budget in (1, 64, 200, 10_000):
+        parts = micro_batches(rollout, live, budget)
+        assert torch.cat(parts).tolist() == live.flatten().nonzero().squeeze(-1).tolist()
+        assert all(len(rows) * tokens <= budget or len(rows) == 1 for rows in parts)
+    assert len(parts) == 1 and not micro_batches(rollout, live & False, 64)
 
 
 def test_the_gradient_of_the_whole_loss_equals_finite_differences():
@@ -260,14 +236,6 @@ def test_every_step_and_seed_draws_anew_and_processes_draw_their_shares(llama, m
     for rank in (0, 1):
         monkeypatch.setattr(minirl, "rank", lambda rank=rank: rank)
         assert sample_step(llama, problems, *settings[0]).completions == whole[rank::2]
-
-
-def test_programs_graded_while_others_are_written_get_the_same_outcomes(llama, sandbox):
-    problems = toy_problems("train")[:3]
-    late = minirl.sample(llama, problems, 4, seed=1)
-    early = minirl.sample(llama, problems, 4, seed=1, sandbox=sandbox)
-    assert len(early.results) == sum(len(set(texts)) for texts in early.completions) and not late.results
-    assert all(map(torch.equal, grade(problems, late, sandbox), grade(problems, early, sandbox)))
 
 
 def test_a_gradient_step_makes_good_samples_likelier(llama):
@@ -637,16 +605,16 @@ def run_main(capsys, *argv):
             "must be at least 2: reinforce",
         ),
         (["--problems", "none.jsonl"], "cannot read the problem file none.jsonl"),
-        (["--lr", "-1"], "lr must not be negative"),
-        (["--lr", "nan"], "lr must not be negative"),
+        (["--lr", "-1"], "lr must be at least 0, got -1.0"),
+        (["--lr", "nan"], "lr must be at least 0, got nan"),
         (["--temperature", "0"], "temperature must be above 0"),
         (["--families", "poems"], "unknown toy family 'poems'"),
         (["--levels", "7"], "no toy problem is left"),
         (["--max-new-tokens", "1000"], "it must have 1 to -872"),
         (["--resume", "nowhere"], "there is no run to resume in nowhere"),
-        (["--no-such-flag", "1"], "unrecognized arguments: --no-such-flag 1"),
+        (["--no-such-flag", "1"], "minirl train does not know --no-such-flag 1"),
         (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
-        (["dance"], "unrecognized arguments: dance"),
+        (["dance"], "invalid choice: 'dance'"),
         (["eval", "--problems", "none.jsonl"], "cannot read the problem file"),
         (["inspect", "nowhere"], "there are no rollouts to inspect in nowhere"),
         (["plot", "nowhere"], "there is no run"),
@@ -710,12 +678,10 @@ def test_eval_inspect_and_plot(toy, capsys, monkeypatch, tmp_path):
     assert code == 2 and "no rollouts of step 9" in err
     code, _, err = run_main(capsys, "inspect", "run0", "--task-id", "nothing")
     assert code == 2 and "no group of 'nothing'" in err
-    code, out, _ = run_main(capsys, "inspect", "--problems-per-step", 2, "--workers", 1)
-    assert code == 0 and "drawn now" in out
     code, out, _ = run_main(capsys, "plot", "run0", "run1", "--out", "figure.png")
     assert code == 0 and Path("figure.png").stat().st_size > 10_000
     code, _, err = run_main(capsys, "plot", "run0", "--out", "figure.nonsense")
-    assert code == 2 and "cannot write the figure" in err
+    assert code == 2 and "cannot write figure.nonsense" in err
     code, out, _ = run_main(
         capsys, "eval", "--model", "run0", "--samples", 8, "--eval-size", 2, "--out", "samples.jsonl"
     )
@@ -743,7 +709,7 @@ def test_own_problems_and_own_model(toy, capsys, monkeypatch, tmp_path, tokenize
     flags = ["--model", "model", "--problems", "p.jsonl", "--steps", 1, "--workers", 1, "--max-new-tokens", 8]
     code, out, err = run_main(capsys, *flags)
     assert code == 0 and "1 problems, 8 samples each" in out, err
-    code, out, _ = run_main(capsys, "eval", *flags)
+    code, out, _ = run_main(capsys, "eval", *flags[:4], *flags[6:])
     assert code == 0 and "5 problems" in out
 
 

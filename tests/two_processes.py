@@ -11,9 +11,8 @@ import minirl
 minirl.WARM_STEPS = HASTY
 folder = Path(sys.argv[1])
 minirl.train(minirl.Config(out=str(folder / "two"), **SETTINGS))
-shard = SETTINGS | {"shard": True}
-minirl.train(minirl.Config(out=str(folder / "shard"), **shard | {"steps": 1}))
-minirl.train(minirl.Config(resume=str(folder / "shard"), **shard))
+minirl.train(minirl.Config(out=str(folder / "resumed"), **SETTINGS | {"steps": 1}))
+minirl.train(minirl.Config(resume=str(folder / "resumed"), **SETTINGS))
 
 # The second process fails, and the first waits for it: both must end.
 sys.exit(minirl.main(["train", f"--out={folder / 'failing'}", f"--lr={1 - 2 * minirl.rank()}"]))

@@ -170,7 +170,7 @@ def main() -> None:
     policy = minirl.make_policy(model, tokenizer, precision)
     policy.eos_ids = (10**9,)  # no sample ends early
     problems = random_problems(count, shape["vocab_size"])
-    lengths = [len(ids) for ids in minirl._encode_prompts(policy, problems, tokens)]
+    lengths = [len(policy.prompt_ids(problem)) for problem in problems]
     sampled = count * group * tokens
     config = minirl.Config(max_new_tokens=tokens, group_size=group, problems_per_step=count, lr=1e-6)
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=1e-6, weight_decay=0.0, fused=True)
@@ -182,79 +182,60 @@ def main() -> None:
     with section("sampling", arguments, 60) as go:
         if go:
             peak(device, reset=True)
-            for attempt in ("first, with the capture of graphs", "again", "again"):
+            for _ in range(2):  # the first time is warm-up
                 started = clock(device)
                 rollout = minirl.sample(policy, problems, group, max_new_tokens=tokens, seed=1)
                 seconds = clock(device) - started
                 assert rollout.completion_mask.all()
-                if attempt != "again":
-                    say(f"sampling {count} x {group} x {tokens}, {attempt}", f"{seconds:.2f} s")
             ours = sampled / seconds
             bound = decode_bound(policy.sampler, lengths, group, tokens, bandwidth)
-            graphs = len(policy.decoder.graphs) if policy.decoder else 0
             say(
-                f"sampling {count} x {group} x {tokens}, CUDA graphs",
-                f"{seconds:.2f} s, {ours:.0f} tokens/s, {1000 * seconds / tokens:.2f} ms a token, {graphs} graphs; "
+                f"sampling {count} x {group} x {tokens}",
+                f"{seconds:.2f} s, {ours:.0f} tokens/s, {1000 * seconds / tokens:.2f} ms a token; "
                 f"{100 * bound / seconds:.0f} % of the bandwidth's limit ({bound:.2f} s); peak {peak(device):.1f} GB",
             )
-    with section("sampling eagerly", arguments, 60) as go:
-        if go:
-            replay = minirl._Decoder._replay
-            minirl._Decoder._replay = lambda self, rows: self._run(rows)
-            started = clock(device)
-            minirl.sample(policy, problems, group, max_new_tokens=tokens, seed=1)
-            seconds = clock(device) - started
-            minirl._Decoder._replay = replay
-            say("the same without graphs", f"{seconds:.2f} s, {1000 * seconds / tokens:.2f} ms a token")
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     operations = 6 * parameters * (sampled + sum(lengths))
-    for checkpointing in (False, True):
-        if rollout is None:
-            break
-        title = "update" + (", gradient checkpointing" if checkpointing else "")
-        with section(title, arguments, 60) as go:
-            if go:
-                if checkpointing:
-                    policy.recompute_activations()
-                for _ in range(2):
-                    peak(device, reset=True)
-                    started = clock(device)
-                    stats = minirl.update(policy, optimizer, rollout, advantages, config)
-                    seconds = clock(device) - started
-                say(
-                    f"{title}, {config.micro_batch_tokens} tokens at once",
-                    f"{seconds:.2f} s, {sampled / seconds:.0f} tokens/s; {100 * operations / rate / seconds:.0f} % of "
-                    f"the matrix rate ({operations / 1e12:.0f} T operations); peak {peak(device):.1f} GB; "
-                    f"sampler to trainer {stats['logprob_gap']:.1e} nats",
-                )
+    with section("update", arguments, 60) as go:
+        if go and rollout is not None:
+            for _ in range(2):
+                peak(device, reset=True)
+                started = clock(device)
+                stats = minirl.update(policy, optimizer, rollout, advantages, config)
+                seconds = clock(device) - started
+            say(
+                f"update, {config.micro_batch_tokens} tokens at once",
+                f"{seconds:.2f} s, {sampled / seconds:.0f} tokens/s; {100 * operations / rate / seconds:.0f} % of "
+                f"the matrix rate ({operations / 1e12:.0f} T operations); peak {peak(device):.1f} GB; "
+                f"sampler to trainer {stats['logprob_gap']:.1e} nats",
+            )
 
     with section("24 GB", arguments, 60) as go:
         if go:
-            policy.decoder, rollout = None, None
+            rollout = None
             length, number = (64, 8) if arguments.tiny else (512, 128)
             problems_ = problems[: number // group]
             rollout = minirl.sample(policy, problems_, group, max_new_tokens=length, seed=2)
-            policy.decoder = None
             peak(device, reset=True)
             if device != "cpu":
                 total = torch.cuda.get_device_properties(0).total_memory
                 torch.cuda.set_per_process_memory_fraction(min(1.0, 24e9 / total))
             try:
-                whole = minirl.Config(max_new_tokens=length, lr=1e-6, micro_batch_tokens=10**9)
+                whole = minirl.Config(max_new_tokens=length, lr=1e-6, micro_batch_tokens=2048)
                 stats = minirl.update(policy, optimizer, rollout, advantages[: number // group], whole)
             finally:
                 if device != "cpu":
                     torch.cuda.set_per_process_memory_fraction(1.0)
             logits = number * length * shape["vocab_size"] * 4 / 1e9
             say(
-                f"update of {number} x {length} tokens, gradient checkpointing, memory limited to 24 GB",
+                f"update of {number} x {length} tokens, 2048 at once, memory limited to 24 GB",
                 f"peak {peak(device):.1f} GB (all logits would be {logits:.0f}), gradient {stats['grad_norm']:.2e}",
             )
 
     with section("transformers.generate", arguments, 90) as go:
         if go:
-            ids, mask = minirl._pad(policy, minirl._encode_prompts(policy, problems, tokens), side="left")
+            ids, mask = policy.pad([policy.prompt_ids(problem) for problem in problems], side="left")
             ids, mask = ids.repeat_interleave(group, 0), mask.repeat_interleave(group, 0)
             policy.sampler.set_attn_implementation("sdpa")
             options = {"do_sample": True, "top_k": 0, "top_p": 1.0, "temperature": 1.0, "pad_token_id": 0}

@@ -42,7 +42,7 @@ def load(arguments: argparse.Namespace) -> tuple[minirl.Policy, list[minirl.Prob
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    tokenizer = minirl._toy_tokenizer(minirl.toy_problems("train"))
+    tokenizer = minirl.toy_tokenizer(minirl.toy_problems("train"))
     policy = minirl.make_policy(LlamaForCausalLM(LlamaConfig(**SMOLLM2_135M)), tokenizer)
     rng = random.Random(0)
     prompts = {problem.task_id: rng.choices(range(3, 49152), k=PROMPT_TOKENS) for problem in problems}
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
             rollout = minirl.sample(policy, problems, arguments.group_size, max_new_tokens=tokens)
             count = int(rollout.completion_mask.sum())
         else:
-            ids, mask = minirl._pad(policy, prompts, side="left")
+            ids, mask = policy.pad(prompts, side="left")
             output = policy.model.generate(
                 ids,
                 attention_mask=mask,

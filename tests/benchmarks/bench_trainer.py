@@ -203,7 +203,7 @@ def main() -> None:
     parts = {name: statistics.median(row["parts"][name] for row in ours) for name in ours[0]["parts"]}
     print("where minirl's step goes: " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in parts.items()))
     problems, _ = minirl.training_problems(config)
-    prompts = minirl._encode_prompts(policy, minirl.problems_of_step(problems, config, 1), config.max_new_tokens)
+    prompts = [policy.prompt_ids(problem) for problem in minirl.problems_of_step(problems, config, 1)]
     rate = matrix_rate()
     operations = lower_bound(policy, statistics.median(row["tokens"] for row in ours), sum(map(len, prompts)))
     bound = operations / rate

@@ -1,7 +1,7 @@
 """The memory that a training run will need on a GPU, computed from the shape of its model; nothing is downloaded.
 
     python tests/benchmarks/expected_memory.py [--shape 0.5B|1.5B|135M] [--rows 128] [--prompt-tokens 256]
-        [--max-new-tokens 512] [--micro-batch-tokens 4096] [--gradient-checkpointing]
+        [--max-new-tokens 512] [--micro-batch-tokens 2048]
 
 Weights, gradients and Adam's two averages are float32; the sampler's copy and its keys and values bfloat16, as
 `minirl train --device cuda` has them. What one layer keeps for the backward pass is measured: a layer of that shape
@@ -13,8 +13,6 @@ import argparse
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
-
-import minirl
 
 SHAPES = {  # of the published configurations of Qwen2.5-Coder and SmolLM2
     "135M": ("llama", 49152, 576, 1536, 30, 9, 3),
@@ -57,8 +55,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=128, help="samples drawn at once: problems times group size")
     parser.add_argument("--prompt-tokens", type=int, default=256)
     parser.add_argument("--max-new-tokens", type=int, default=512)
-    parser.add_argument("--micro-batch-tokens", type=int, default=4096)
-    parser.add_argument("--gradient-checkpointing", action="store_true")
+    parser.add_argument("--micro-batch-tokens", type=int, default=2048)
     given = parser.parse_args()
     config = config_of(given.shape)
     with torch.device("meta"):
@@ -66,17 +63,15 @@ def main() -> None:
     head = config.hidden_size // config.num_attention_heads
     keys = 2 * 2 * config.num_hidden_layers * config.num_key_value_heads * head  # bytes a token
     layer = kept_by_a_layer(given.shape)
-    layers = config.num_hidden_layers * layer
-    if given.gradient_checkpointing:
-        layers = config.num_hidden_layers * 4 * config.hidden_size + layer
+    share = given.max_new_tokens / (given.prompt_tokens + given.max_new_tokens)  # of the tokens, that have logits
     parts = {
         "weights, gradients, Adam (float32)": 16 * parameters,
         "the sampler's copy (bfloat16)": 2 * parameters,
         "autocast's copy while updating": 2 * parameters,
         "keys and values of the samples": keys * given.rows * (given.prompt_tokens + given.max_new_tokens),
         "distributions while sampling": 5 * 4 * given.rows * config.vocab_size,
-        "activations of the update": given.micro_batch_tokens * layers,
-        "logits of the update": 3 * 4 * minirl.LOGITS_AT_ONCE,
+        "activations of the update": given.micro_batch_tokens * config.num_hidden_layers * layer,
+        "logits of the update": 14 * given.micro_batch_tokens * share * config.vocab_size,  # and their gradients
     }
     print(f"{given.shape}: {parameters / 1e6:.0f} M parameters; a layer keeps {layer / 1e3:.0f} kB a token\n")
     for name, size in parts.items():

@@ -1,12 +1,13 @@
-"""The README's claims about rewards: density, calibration and gradients, on the base models of the study.
+"""The claims about rewards, measured: density, calibration and gradients, on the base models of the study.
 
-    python tests/benchmarks/claims.py measure     20 minutes on two cores; what is there is kept
-    python tests/benchmarks/claims.py model NAME  the gradients of a pretrained model, 9 minutes for 135M
-    python tests/benchmarks/claims.py             every number again, from the saved measurements
-    python tests/benchmarks/claims.py readme      the README's table, from these and the study's results
+    python tutorials/claims.py measure     20 minutes on two cores; what is there is kept
+    python tutorials/claims.py model NAME  the gradients of a pretrained model, 9 minutes for 135M
+    python tutorials/claims.py             every number again, from the saved measurements
+    python tutorials/claims.py table       the table of results/README.md, from these and the study's results
+    python tutorials/claims.py figure      results/density.png, the figure of the front page, from the same numbers
 
-Measurements are in tutorials/results/claims.json, a row a base model (toy noise and seed): the outcomes of 32 samples
-for each of 48 training problems, how far each sample is from a full pass, and reports on gradients for some of them.
+Measurements are in results/claims.json, a row a base model (toy noise and seed): the outcomes of 32 samples for each of
+48 training problems, how far each sample is from a full pass, and reports on gradients for some of them.
 """
 
 import concurrent.futures
@@ -15,18 +16,21 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import diagnostics
 import numpy as np
 import torch
+from study import STUDY, crossed_interval, study_summary
 from tqdm import tqdm
 
 import minirl
-from minirl import REWARDS, STUDY
+from minirl import REWARDS  # all ten: study.py enters those of rewards.py
 
-RESULTS = Path(__file__).parents[2] / "tutorials" / "results"
+RESULTS = Path(__file__).parent / "results"
 FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_gradients.json"
 STUDY_FILE = RESULTS / "study" / "results.json"
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
@@ -51,7 +55,7 @@ def measure(noise: float, seed: int) -> dict:
         row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
         row["gradients"] = gradients(policy, problems, rollout, outcomes, mask, lr=STUDY["settings"]["lr"])
         row["exact"] = [
-            minirl.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), seed=seed)
+            diagnostics.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), seed=seed)
             for problem in problems[:WITH_EXACT]
         ]
     return row
@@ -61,11 +65,11 @@ def measure(noise: float, seed: int) -> dict:
 def distances(p: int) -> dict[str, int]:
     """For every program of the grammar on the p-th problem: how many slots separate it from a full pass."""
     problem = minirl.toy_problems("train")[p]
-    programs = minirl.grammar_programs(problem)
+    programs = diagnostics.grammar_programs(problem)
     with minirl.Sandbox(2) as sandbox:
         results = sandbox.map([problem.program(text, verbatim=True) for text in programs])
         passed = torch.tensor([result.passed for result in results])
-    return dict(zip(programs, minirl.slot_distances(problem, passed).tolist(), strict=True))
+    return dict(zip(programs, diagnostics.slot_distances(problem, passed).tolist(), strict=True))
 
 
 def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[dict]:
@@ -76,7 +80,7 @@ def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[d
         ranked = sorted(of_rate)
         chosen = [of_rate[ranked[i]] for i in sorted({round(x) for x in np.linspace(0, len(ranked) - 1, 4)})]
         texts = [rollout.completions[p][g] for g in chosen]
-        values = minirl.prefix_values(policy, problem, texts, sandbox, samples=16, seed=seed)
+        values = diagnostics.prefix_values(policy, problem, texts, sandbox, samples=16, seed=seed)
         found += [
             {"problem": p, "pass_rate": float(rates[p, g]), "values": values[i].tolist()} for i, g in enumerate(chosen)
         ]
@@ -91,8 +95,8 @@ def gradients(policy, problems, rollout, outcomes, mask, *, lr, algorithms=("grp
     for p in range(WITH_GRADIENTS):
         reports = {}
         for algorithm in algorithms:
-            config = minirl.Config(algorithm=algorithm, lr=lr)
-            report = minirl.gradient_report(policy, problems[p], groups, outcomes, mask, p, config=config, **settings)
+            settings["config"] = minirl.Config(algorithm=algorithm, lr=lr)
+            report = diagnostics.gradient_report(policy, problems[p], groups, outcomes, mask, p, **settings)
             reports[algorithm] = report["rewards"]
         ids = [tuple(x[m].tolist()) for x, m in zip(groups.completion_ids[p], groups.completion_mask[p], strict=True)]
         firsts = [ids.index(x) == i for i, x in enumerate(ids)]  # the same program twice agrees with itself
@@ -156,7 +160,7 @@ def outcomes_of(row: dict) -> torch.Tensor:
 def mean_of(values: list[list[float | None]]) -> str:
     """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there."""
     table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
-    mean, low, high = minirl.crossed_interval(table)
+    mean, low, high = crossed_interval(table)
     return "-" if math.isnan(mean) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
@@ -180,7 +184,7 @@ def density_in_training(runs: list[dict], quarter: int) -> str:
 
 def misleading(rows: list[dict]) -> dict[str, str]:
     """Which tests do samples pass that are no full pass? The empty input, the others, and each problem's worst."""
-    shares = [minirl.misleading_tests(x := outcomes_of(row), torch.ones_like(x)) for row in rows]
+    shares = [diagnostics.misleading_tests(x := outcomes_of(row), torch.ones_like(x)) for row in rows]
     parts = {"the empty input": [x[:, 0] for x in shares], "other tests": [x[:, 1:].mean(-1) for x in shares]}
     parts["a problem's most misleading test"] = [x.amax(-1) for x in shares]
     for family in minirl.FAMILIES:
@@ -192,7 +196,7 @@ def misleading(rows: list[dict]) -> dict[str, str]:
 def theory(rows: list[dict], group_size: int) -> float:
     """What 1 - (1 - p)^G - p^G says if all problems had the mean p."""
     p = np.mean([minirl.binary(x := outcomes_of(row), torch.ones_like(x)).mean() for row in rows])
-    return minirl.live_groups(float(p), group_size)
+    return diagnostics.live_groups(float(p), group_size)
 
 
 def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, int]]]]:
@@ -209,7 +213,7 @@ def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, i
 def rank_correlation(of_rows: list[list[tuple[float, float, int]]]) -> str:
     """Of pass rate and nearness, within each problem: that some problems are easy must not make it look better."""
     problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
-    return mean_of([[minirl.spearman(*np.array(x).T) if x else None for x in row] for row in problems])
+    return mean_of([[diagnostics.spearman(*np.array(x).T) if x else None for x in row] for row in problems])
 
 
 def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_full: bool | None = None) -> str:
@@ -223,84 +227,117 @@ def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_ful
     return mean_of(values)
 
 
-def readme_table() -> str:
-    """What the README says of each claim, in numbers: a column for each strength of the base model."""
+Rows = list[tuple[str, list[str]]]  # of the table: a label, and a cell for each strength of the base model
+
+
+def table() -> str:
+    """What results/README.md says of each claim, in numbers: a column for each strength of the base model."""
     rows = json.loads(FILE.read_text())
-    summary = minirl.study_summary(json.loads(STUDY_FILE.read_text()))
+    bases = [[row for row in rows if row["toy_noise"] == noise] for noise in NOISES]
+    summary = study_summary(json.loads(STUDY_FILE.read_text()))
     of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
-    of_noise = [[row for row in rows if row["toy_noise"] == noise] for noise in NOISES]
-    live = [density(of_base, 8) for of_base in of_noise]
+    all_rows = [
+        *density_before(bases, of_study),
+        ("(ii) final pass@1, pass_rate minus binary: GRPO", final(of_study, "grpo", "pass_rate")),
+        ("... RLOO", final(of_study, "rloo", "pass_rate")),
+        ("... Dr. GRPO", final(of_study, "dr_grpo", "pass_rate")),
+        *steps_and_calibration(bases),
+        *conflict(bases),
+        ("(vi) area under the pass@1 curve, pass_rate minus binary: GRPO", area(of_study, "grpo", "pass_rate")),
+        ("... RLOO", area(of_study, "rloo", "pass_rate")),
+    ]
+    for reward in ("gated", "hard_tests", "near_miss"):
+        all_rows.append((f"(vii) final pass@1, {reward} minus binary: GRPO", final(of_study, "grpo", reward)))
+        all_rows.append(("... RLOO", final(of_study, "rloo", reward)))
+    lines = ["| | toy noise " + " | ".join(map(str, NOISES)) + " |", "|---" * (len(NOISES) + 1) + "|"]
+    return "\n".join(lines + [f"| {label} | " + " | ".join(cells) + " |" for label, cells in all_rows])
 
-    def final(algorithm: str, reward: str) -> list[str]:
-        lines = [of_study.get((noise, algorithm, reward)) for noise in NOISES]
-        shown = "{:+.3f} [{:+.3f}, {:+.3f}], {above} of {pairs}"
-        return [shown.format(*line["difference"]["pass@1"], **line["difference"]) if line else "" for line in lines]
 
-    def area(algorithm: str, reward: str) -> list[str]:
-        lines = [of_study[noise, algorithm, reward] for noise in NOISES]
-        shown = "{:+.3f} [{:+.3f}, {:+.3f}]"  # an area between two evaluations would say nothing new
-        return [shown.format(*x["difference"]["area"]) if len(x["curves"][0]) > 2 else "" for x in lines]
-
-    def of_groups(name: str, reward: str, has_full: bool) -> list[str]:
-        return [of_reports(of_base, "grpo", reward, name, has_full) for of_base in of_noise]
-
-    def pairs(kind: str) -> list[str]:
-        return [mean_of([[group["pairs"][kind] for group in row["gradients"]] for row in rows]) for rows in of_noise]
-
-    def exact(name: str, reward: str | None = None) -> list[str]:
-        def value(problem):
-            return problem["rewards"][reward]["8"][name] if reward else problem[name]
-
-        return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in of_noise]
-
-    def rank(name: str) -> list[str]:
-        return [rank_correlation(wrong_samples(of_base)[name]) for of_base in of_noise]
-
+def density_before(bases: list[list[dict]], of_study: dict[tuple, dict]) -> Rows:
+    """Where the bases begin, and claim (i)."""
     before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
-    rows_of_table = [
+    live = [density(rows, 8) for rows in bases]
+    return [
         ("base model's held-out pass@1", before),
         ("(i) groups of 8 with a signal: binary", [shares["binary"] for shares in live]),
         ("... pass_rate", [shares["pass_rate"] for shares in live]),
-        ("(ii) final pass@1, pass_rate minus binary: GRPO", final("grpo", "pass_rate")),
-        ("... RLOO", final("rloo", "pass_rate")),
-        ("... Dr. GRPO", final("dr_grpo", "pass_rate")),
+    ]
+
+
+def final(of_study: dict[tuple, dict], algorithm: str, reward: str) -> list[str]:
+    """The paired difference to binary at the end of training, and in how many pairs the reward is above."""
+    lines = [of_study.get((noise, algorithm, reward)) for noise in NOISES]
+    shown = "{:+.3f} [{:+.3f}, {:+.3f}], {above} of {pairs}"
+    return [shown.format(*line["difference"]["pass@1"], **line["difference"]) if line else "" for line in lines]
+
+
+def area(of_study: dict[tuple, dict], algorithm: str, reward: str) -> list[str]:
+    """The same of the area under the curve. Between two evaluations it would say nothing new."""
+    lines = [of_study[noise, algorithm, reward] for noise in NOISES]
+    shown = "{:+.3f} [{:+.3f}, {:+.3f}]"
+    return [shown.format(*x["difference"]["area"]) if len(x["curves"][0]) > 2 else "" for x in lines]
+
+
+def of_groups(bases: list[list[dict]], name: str, reward: str, has_full: bool) -> list[str]:
+    """A number of gradient_report, over the groups with a full pass or without one."""
+    return [of_reports(rows, "grpo", reward, name, has_full) for rows in bases]
+
+
+def steps_and_calibration(bases: list[list[dict]]) -> Rows:
+    """Claims (iii) and (iv)."""
+    wrong = [wrong_samples(rows) for rows in bases]
+    return [
         (
             "(iii) nats that a solution gains by one step: pass_rate, no full pass in the group",
-            of_groups("gain", "pass_rate", False),
+            of_groups(bases, "gain", "pass_rate", False),
         ),
-        ("... share of these groups in which it gains", [gaining(of_base) for of_base in of_noise]),
-        ("... pass_rate, with a full pass", of_groups("gain", "pass_rate", True)),
-        ("... binary, with a full pass", of_groups("gain", "binary", True)),
-        ("(iv) rank correlation of a wrong sample's pass rate with its nearness in slots", rank("distance")),
-        ("... with how often the model completes its prefixes", rank("prefix")),
+        ("... share of these groups in which it gains", [gaining(rows) for rows in bases]),
+        ("... pass_rate, with a full pass", of_groups(bases, "gain", "pass_rate", True)),
+        ("... binary, with a full pass", of_groups(bases, "gain", "binary", True)),
+        (
+            "(iv) rank correlation of a wrong sample's pass rate with its nearness in slots",
+            [rank_correlation(found["distance"]) for found in wrong],
+        ),
+        ("... with how often the model completes its prefixes", [rank_correlation(found["prefix"]) for found in wrong]),
+    ]
+
+
+def conflict(bases: list[list[dict]]) -> Rows:
+    """Claim (v): how alike the gradients of samples are, what the sum leaves of them, and where it points."""
+
+    def pairs(kind: str) -> list[str]:
+        return [mean_of([[group["pairs"][kind] for group in row["gradients"]] for row in rows]) for rows in bases]
+
+    def exact(value) -> list[str]:
+        return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in bases]
+
+    return [
         ("(v) cosine of two partial passes' gradients", pairs("partial-partial")),
         ("... of a partial and a full pass's", pairs("partial-full")),
         ("... of any two different samples'", pairs("any-any")),
         (
             "... what is left of all pushes: pass_rate, no full pass in the group",
-            of_groups("cancellation", "pass_rate", False),
+            of_groups(bases, "cancellation", "pass_rate", False),
         ),
-        ("... and what orthogonal gradients would leave", of_groups("orthogonal", "pass_rate", False)),
-        ("... pass_rate, with a full pass", of_groups("cancellation", "pass_rate", True)),
-        ("... and what orthogonal gradients would leave", of_groups("orthogonal", "pass_rate", True)),
+        ("... and what orthogonal gradients would leave", of_groups(bases, "orthogonal", "pass_rate", False)),
+        ("... pass_rate, with a full pass", of_groups(bases, "cancellation", "pass_rate", True)),
+        ("... and what orthogonal gradients would leave", of_groups(bases, "orthogonal", "pass_rate", True)),
         (
             "... cosine of the update with the solution's gradient: pass_rate, no full pass",
-            of_groups("alignment", "pass_rate", False),
+            of_groups(bases, "alignment", "pass_rate", False),
         ),
-        ("... pass_rate, with a full pass", of_groups("alignment", "pass_rate", True)),
-        ("... binary, with a full pass", of_groups("alignment", "binary", True)),
-        ("... cosine of the exact gradients of P(full pass) and E[pass rate]", exact("cosine")),
-        ("... agreement of groups of 8 with their expected update: pass_rate", exact("agreement", "pass_rate")),
-        ("... binary, where it has a signal", exact("agreement", "binary")),
-        ("(vi) area under the pass@1 curve, pass_rate minus binary: GRPO", area("grpo", "pass_rate")),
-        ("... RLOO", area("rloo", "pass_rate")),
+        ("... pass_rate, with a full pass", of_groups(bases, "alignment", "pass_rate", True)),
+        ("... binary, with a full pass", of_groups(bases, "alignment", "binary", True)),
+        (
+            "... cosine of the exact gradients of P(full pass) and E[pass rate]",
+            exact(lambda problem: problem["cosine"]),
+        ),
+        (
+            "... agreement of groups of 8 with their expected update: pass_rate",
+            exact(lambda problem: problem["rewards"]["pass_rate"]["8"]["agreement"]),
+        ),
+        ("... binary, where it has a signal", exact(lambda problem: problem["rewards"]["binary"]["8"]["agreement"])),
     ]
-    for reward in ("gated", "hard_tests", "near_miss"):
-        rows_of_table.append((f"(vii) final pass@1, {reward} minus binary: GRPO", final("grpo", reward)))
-        rows_of_table.append(("... RLOO", final("rloo", reward)))
-    lines = ["| | toy noise " + " | ".join(map(str, NOISES)) + " |", "|---" * (len(NOISES) + 1) + "|"]
-    lines += [f"| {label} | " + " | ".join(cells) + " |" for label, cells in rows_of_table]
-    return "\n".join(lines)
 
 
 def gaining(rows: list[dict]) -> str:
@@ -310,6 +347,36 @@ def gaining(rows: list[dict]) -> str:
         gains = [(g["has_full_pass"], g["reports"]["grpo"]["pass_rate"]["gain"]) for g in row["gradients"]]
         values.append([None if has_full or not gain else float(gain > 0) for has_full, gain in gains])
     return mean_of(values)
+
+
+def front_figure(file: Path) -> None:
+    """The front page's picture: under the pass rate nearly all groups have a signal, and final pass@1 is no higher."""
+    rows, summary = json.loads(FILE.read_text()), study_summary(json.loads(STUDY_FILE.read_text()))
+    live = [density([row for row in rows if row["toy_noise"] == noise], 8) for noise in NOISES]
+    of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
+    figure, panels = minirl.pyplot().subplots(1, 2, figsize=(8, 3.3))
+    for side, reward in ((-0.2, "binary"), (0.2, "pass_rate")):
+        signal = [[float(x) for x in re.findall(r"[\d.]+", shares[reward])] for shares in live]  # the table's cells
+        final = [of_study[noise, "grpo", reward]["pass@1"] for noise in NOISES]
+        for axis, values in zip(panels, (signal, final), strict=True):
+            mean, low, high = np.array(values).T
+            places = np.arange(len(NOISES)) + side
+            axis.bar(places, mean, 0.38, color=minirl.COLORS[reward])
+            axis.errorbar(places, mean, [mean - low, high - mean], fmt="none", ecolor="black", capsize=3, linewidth=1.2)
+            for x, y, top in zip(places, mean, high, strict=True):
+                axis.text(x, top + 0.02, f"{y:.2f}", ha="center", fontsize=10)
+        # The name stands above the first bar of its colour, instead of a legend.
+        panels[0].text(1.2 * side, signal[0][2] + 0.11, reward, color=minirl.COLORS[reward], ha="center", fontsize=12)
+    before = [of_study[noise, "grpo", "binary"]["before"][0] for noise in NOISES]
+    names = [f"{name} base\n(pass@1 {x:.2f})" for name, x in zip(("weak", "middling", "strong"), before, strict=True)]
+    panels[0].set(title="Far more groups have a signal ...", ylabel="share of groups with a signal", ylim=(0, 1.2))
+    panels[1].set(title="... and pass@1 ends no higher", ylabel="held-out pass@1 at the end", ylim=(0, 0.8))
+    panels[0].set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    for axis in panels:
+        axis.set_xticks(range(len(NOISES)), names)
+        axis.grid(visible=False, axis="x")
+        axis.set_axisbelow(True)
+    minirl.save_figure(figure, file)
 
 
 def report() -> None:
@@ -336,7 +403,7 @@ def report_on(rows: list[dict]) -> None:
         print(f"  {reward:10} " + "  ".join(density_in_training(of_reward, quarter) for quarter in range(4)))
     print("passed by samples that are no full pass: " + ", ".join(f"{k} {v}" for k, v in misleading(rows).items()))
     for name, of_rows in wrong_samples(rows).items():
-        bins = minirl.reliability(*np.array([x for row in of_rows for x in row]).T)["bins"]
+        bins = diagnostics.reliability(*np.array([x for row in of_rows for x in row]).T)["bins"]
         print(f"pass rate against {name}, rank correlation {rank_correlation(of_rows)}; pass rate: mean (samples)")
         print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in bins))
     report_gradients(rows)
@@ -367,9 +434,13 @@ def report_gradients(rows: list[dict], algorithms=("grpo", "rloo"), rewards=tupl
 if __name__ == "__main__":
     if sys.argv[1:] == ["measure"]:
         measure_all()
-    elif sys.argv[1:2] == ["model"]:
+    elif len(sys.argv) == 3 and sys.argv[1] == "model":
         measure_model(sys.argv[2])
-    elif sys.argv[1:] == ["readme"]:
-        print(readme_table())
+    elif sys.argv[1:] == ["table"]:
+        print(table())
+    elif sys.argv[1:] == ["figure"]:
+        front_figure(RESULTS / "density.png")
+    elif sys.argv[1:]:
+        sys.exit(__doc__)
     else:
         report()
