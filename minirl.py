@@ -19,7 +19,8 @@ Shapes are written in this order: P problems, G samples a group, T tests, L comp
 
 What minirl leaves out of PPO and GRPO, and where it would go: a value model and GAE (train, instead of ADVANTAGES), an
 entropy bonus (policy_loss), a learning-rate decay (train, where the rate is set), top-p sampling (sample; the
-log-probabilities must follow), dynamic sampling that replaces dead groups (train, before update).
+log-probabilities must follow), dynamic sampling that replaces dead groups, in which all rewards are equal (train,
+before update).
 """
 
 from __future__ import annotations
@@ -89,6 +90,13 @@ class UsageError(ValueError):
 # Part I: the lesson. From a test to a weight
 # ======================================================================================================================
 
+# From sandbox.py: Call(args, expected), Check("assert ...") and StdIO(stdin, stdout) are tests; a Sandbox runs Programs
+# against them. From Part II, in the order of their use here: definition_of and extract_code (the program in what a
+# model says), read_prompt (a prompt's tokens), completion_logits (one pass of the model), Decoder (the same, token by
+# token, over a KV cache), have_answered and text_of (of a completion), share, gather and whole_batch (where processes
+# share a batch: this one's part, and the whole again; with one process, everything), multiplicities, micro_batches and
+# inputs_of (what the update need not run twice, and the rest in parts), open_run (a run folder, log and checkpoints).
+
 # ----------------------------------------------------------------------------------------------------------------------
 # 1. Problems: a prompt, and tests that say whether a program solves it
 
@@ -121,8 +129,8 @@ class Problem:
     @functools.cached_property
     def before_function(self) -> str | None:
         """The imports and helpers of a prompt that opens the function; None where the prompt is a task in words."""
-        opening = self.entry_point and definition_of(self.entry_point).search(self.prompt)
-        if not opening or re.search(r"\n[^\s)]", self.prompt[opening.start() :]):
+        opening = definition_of(self.entry_point).search(self.prompt) if self.entry_point else None
+        if not opening or re.search(r"\n[^\s)]", self.prompt[opening.start() :]):  # or something follows the function
             return None
         return self.prompt[: opening.start()]
 
@@ -203,6 +211,7 @@ FORGETFUL = {
 }
 # fmt: on
 TOY_TESTS = 10
+NOTHING_ASKED = ("", "x", "c", "{}", "''.join({})")  # the slots that change nothing
 
 
 @dataclass(frozen=True)
@@ -247,7 +256,7 @@ def _family_problems(name: str) -> list[ToyProblem]:
     problems = []
     for entries in itertools.product(family.filters.items(), family.maps.items(), family.reducers.items()):
         words, slots = zip(*entries, strict=True)
-        level = max(1, sum(code not in ("", "x", "c", "{}", "''.join({})") for code in slots))
+        level = max(1, sum(code not in NOTHING_ASKED for code in slots))
         sentence = family.sentence.format(filter=words[0], map=words[1], reducer=words[2])
         prompt = f'def f({family.argument}):\n    """{sentence}"""\n'
         solution = toy_completion(family, slots)
@@ -260,7 +269,7 @@ def _family_problems(name: str) -> list[ToyProblem]:
 
 
 def toy_completion(family: Family, slots: Sequence[str]) -> str:
-    """The program that fills the slots so, as the policy writes it: everything after the prompt."""
+    """The completion that fills the slots so: everything that follows the prompt."""
     filter_, map_, reducer = slots
     return "    return " + reducer.replace("{}", family.loop.format(map=map_, filter=filter_)) + "\n"
 
@@ -312,7 +321,7 @@ class Policy:
 
     model         a causal language model of transformers, in float32, so that small updates are not rounded away
     eos_ids       every token that ends a completion (models often have several)
-    pad_id        fills the places that masks hide; may equal an end token, since nothing reads it
+    pad_id        fills the places that masks hide; may be an end token: masks come from lengths, never from ids
     context       tokens the model can attend to, prompt and completion together
     prompt_style  chat: the task in the model's chat template, with a short instruction; completion: code to go on
                   with; verbatim: Problem.prompt, and nothing but an end token ends a completion
@@ -353,15 +362,6 @@ class Policy:
         return ids.to(self.device), mask.to(self.device)
 
 
-def positions_of(mask: torch.Tensor) -> torch.Tensor:
-    """Position ids that count real tokens only, so that padding moves nothing: [rows, tokens] -> the same.
-
-    >>> positions_of(torch.tensor([[False, False, True, True]]))
-    tensor([[0, 0, 0, 1]])
-    """
-    return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
 def token_logprobs(
     policy: Policy,
     prompt_ids: torch.Tensor,
@@ -377,10 +377,11 @@ def token_logprobs(
     prompt_of [N] tells the prompt of every completion; without it, the i-th completion belongs to the i-th prompt.
     Values where completion_mask is False mean nothing.
     """
-    # The model reads prompt and completion, and predicts at every token the next one. So the logits that count begin
-    # at the prompt's last token, and the completion's last token is never read.
+    # model(prompt + completion).logits[:, last token of the prompt : -1]: what the model puts out at a token predicts
+    # the next one. So these L places begin at the prompt's last token, and the completion's last is never read.
     logits = completion_logits(policy, prompt_ids, prompt_mask, completion_ids, completion_mask, prompt_of)  # [N, L, V]
-    logits = logits.float() / temperature  # a softmax in bfloat16 would be off by percents
+    # At temperature T, since that is the policy that sampled; in float32, or the softmax would be off by percents.
+    logits = logits.float() / temperature
     return logits.gather(-1, completion_ids.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
 
 
@@ -428,42 +429,43 @@ def sample(
     No top-k, no top-p and no repetition penalty, whatever the checkpoint's generation_config says: log-probabilities
     of the full vocabulary would not be those of the samples. Temperature 0 is greedy decoding.
 
-    The random numbers of a group depend on the seed and on the group's place in the batch alone. So the samples of some
+    Each group has random numbers of its own, from the seed and the group's place in the batch. So the samples of some
     of a batch's problems, drawn with their `places`, are those that the whole batch would have got.
     """
-    generators = [torch.Generator().manual_seed(seed_of(seed, p)) for p in places or range(len(problems))]
+    places = range(len(problems)) if places is None else places
+    generators = [torch.Generator().manual_seed(seed_of(seed, place)) for place in places]
     uniforms = torch.cat([torch.rand(group_size, max_new_tokens, generator=generator) for generator in generators])
-    uniforms = uniforms.to(policy.device)  # [N, L]
+    uniforms = uniforms.to(policy.device)  # [N, max_new_tokens]: one a token
     prompts = fitting_prompts(policy, problems, max_new_tokens)
     prompt_ids, prompt_mask = policy.pad(prompts, side="left")  # [P, prompt tokens]
-    ids = torch.full(uniforms.shape, policy.pad_id, device=policy.device)  # [N, L], as all that follow
+    ids = torch.full(uniforms.shape, policy.pad_id, device=policy.device)  # [N, max_new_tokens], as these:
     mask = torch.zeros_like(ids, dtype=torch.bool)
     logprobs, entropy = torch.zeros_like(uniforms), torch.zeros_like(uniforms)
     end_tokens = torch.tensor(policy.eos_ids, device=policy.device)
 
     decoder = Decoder(policy.sampler or policy.model)
     logits = decoder.start(prompt_ids, prompt_mask, group_size)  # [N, V], of every first token
-    rows = torch.arange(len(ids), device=policy.device)  # the samples that are still being written
+    rows = torch.arange(len(ids), device=policy.device)  # the unfinished samples: places in N
     for t in range(max_new_tokens):
         distribution = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)  # [rows, V]
         tokens = draw(distribution.exp(), uniforms[rows, t]) if temperature else distribution.argmax(-1)
         ids[rows, t] = tokens
-        mask[rows, t] = True  # the end token's place too: the policy must learn to write it
+        mask[rows, t] = True  # the end token's place too: the policy must learn to write it; nothing after it
         logprobs[rows, t] = distribution.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
         entropy[rows, t] = entropy_of(distribution)
+        # A sample ends with an end token or, where a model would go on in prose, with its answer.
         goes_on = ~(torch.isin(tokens, end_tokens) | have_answered(policy, problems, prompts, ids, rows, t))
         if t == max_new_tokens - 1 or not goes_on.any():
             break
-        rows, tokens = rows[goes_on], tokens[goes_on]  # those that ended make room
+        rows, tokens = rows[goes_on], tokens[goes_on]
         logits = decoder.step(tokens, goes_on)  # [rows, V], of every next token
 
     length = int(mask.sum(-1).max())
     shape = (len(problems), group_size, length)
     ids, mask, logprobs, entropy = (x[:, :length].reshape(shape) for x in (ids, mask, logprobs, entropy))
-    texts = [
-        [text_of(policy, prompt, tokens[real].tolist()) for tokens, real in zip(*group, strict=True)]
-        for prompt, *group in zip(prompts, ids.cpu(), mask.cpu(), strict=True)
-    ]
+    texts = []
+    for p, prompt in enumerate(prompts):
+        texts.append([text_of(policy, prompt, ids[p, g][mask[p, g]].tolist()) for g in range(group_size)])
     verbatim = policy.prompt_style == "verbatim"
     return Rollout(prompt_ids, prompt_mask, ids, mask, logprobs, entropy, texts, temperature, verbatim=verbatim)
 
@@ -486,12 +488,13 @@ def draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     tensor([1])
     """
     cumulative = probabilities.cumsum(-1)
-    threshold = uniform.clamp(max=1 - 2**-24).unsqueeze(-1) * cumulative[:, -1:]  # the sum is 1 but for rounding
+    threshold = uniform.clamp(max=1 - 2**-24).unsqueeze(-1) * cumulative[:, -1:]  # below the sum, 1 but for rounding
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
 
 
 def entropy_of(logprobs: torch.Tensor) -> torch.Tensor:
-    """Entropy in nats of distributions given by their log-probabilities: [..., V] -> [...]. Uniform ones have log V."""
+    """Entropy in nats of distributions given by their log-probabilities: [..., V] -> [...]. Uniform ones have log V.
+    For the log; its gradient is not finite where a probability underflows."""
     return torch.special.entr(logprobs.exp()).sum(-1)
 
 
@@ -528,7 +531,7 @@ def binary(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
     R = 1[all tests pass].  Outcomes 1111 and 1110 get 1 and 0.
     """
-    return (outcomes | ~mask).all(-1).float()
+    return (outcomes | ~mask).all(-1).float()  # a test that does not exist stands in nobody's way
 
 
 def pass_rate(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -546,8 +549,8 @@ def gated(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     full one, but most groups that are dead under binary live.
     """
     full = binary(outcomes, mask)
-    somebody = full.amax(-1, keepdim=True) > 0  # [P, 1]
-    return torch.where(somebody, full, pass_rate(outcomes, mask))
+    solved = full.amax(-1, keepdim=True) > 0  # [P, 1]
+    return torch.where(solved, full, pass_rate(outcomes, mask))
 
 
 def hard_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -559,14 +562,14 @@ def hard_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     passed = (outcomes & mask).float()
     weights = (1 - passed.mean(-2, keepdim=True)) * mask
     total = weights.sum(-1)
-    return torch.where(total > 0, (weights * passed).sum(-1) / total.clamp(min=1e-9), 1.0)  # 0: all pass all
+    return torch.where(total > 0, (weights * passed).sum(-1) / total.clamp(min=1e-9), 1.0)  # 0 if all pass every test
 
 
 REWARDS = {"binary": binary, "pass_rate": pass_rate, "gated": gated, "hard_tests": hard_tests}
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 7. Advantages: rewards [P, G] -> advantages [P, G]. How much better than its baseline was each sample?
+# 7. Advantages: rewards [P, G] -> advantages [P, G]. How much better than its baseline, the group's mean, was a sample?
 
 
 def is_dead(rewards: torch.Tensor) -> torch.Tensor:
@@ -575,8 +578,8 @@ def is_dead(rewards: torch.Tensor) -> torch.Tensor:
 
 
 def centered(rewards: torch.Tensor) -> torch.Tensor:
-    """R - mean(R), and exactly 0 in dead groups: the mean of eight times 0.7 is not 0.7 in floating point, and a
-    division by the standard deviation would blow that difference up to full size."""
+    """R - mean(R). Dead groups get exactly 0: in floating point the mean of eight times 0.7 is not 0.7, and a division
+    by the standard deviation would blow that difference up to full size."""
     if rewards.shape[-1] < 2:
         raise UsageError(f"a sample is judged against others: it takes at least 2, got {rewards.shape[-1]}")
     return torch.where(is_dead(rewards), 0.0, rewards - rewards.mean(-1, keepdim=True))
@@ -585,7 +588,7 @@ def centered(rewards: torch.Tensor) -> torch.Tensor:
 def grpo(rewards: torch.Tensor) -> torch.Tensor:
     """GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1.2): standardized within the group. [P, G] -> [P, G].
 
-    A_i = (R_i - mean(R)) / std(R), std with G - 1.  Rewards 1 0 0 0 give 1.5 -0.5 -0.5 -0.5.
+    A_i = (R_i - mean(R)) / std(R), std with the divisor G - 1.  Rewards 1 0 0 0 give 1.5 -0.5 -0.5 -0.5.
     """
     return centered(rewards) / torch.where(is_dead(rewards), 1.0, rewards.std(-1, keepdim=True))
 
@@ -594,6 +597,7 @@ def rloo(rewards: torch.Tensor) -> torch.Tensor:
     """RLOO (Ahmadian et al. 2024, arXiv 2402.14740): minus the mean of the others, leave-one-out. [P, G] -> [P, G].
 
     A_i = R_i - mean of R_j, j != i = G / (G - 1) (R_i - mean(R)).  Rewards 1 0 0 0 give 1 -1/3 -1/3 -1/3.
+    With the same token weights, Dr. GRPO differs from it by that constant alone.
     """
     group_size = rewards.shape[-1]
     return centered(rewards) * group_size / (group_size - 1)
@@ -621,6 +625,11 @@ ADVANTAGES = {"grpo": grpo, "rloo": rloo, "dr_grpo": dr_grpo, "reinforce": reinf
 # ----------------------------------------------------------------------------------------------------------------------
 # 8. Loss: the clipped policy gradient, its normalisation, and the KL penalty
 
+# We want to raise E[R], and the sandbox has no derivative. But for any baseline b that does not depend on the sample y,
+#     grad E[R(y)] = E[(R(y) - b) grad log pi(y | x)]     (the policy gradient theorem),
+# so it is enough to make samples that beat the baseline likelier, and the others less likely, in proportion to R - b,
+# the advantage. The baseline leaves the mean as it is and lowers the noise.
+
 # How the algorithms weigh tokens unless --normalisation says otherwise.
 NORMALISATION = {"grpo": "sequence", "rloo": "constant", "dr_grpo": "constant", "reinforce": "constant"}
 
@@ -630,7 +639,7 @@ def token_weights(mask: torch.Tensor, normalisation: str, max_new_tokens: int) -
 
     token     1 / sum_i |o_i|         every token the same (DAPO, arXiv 2503.14476, section 3.3)
     sequence  1 / (N |o_i|)           every sample the same: tokens of long samples count less (GRPO, eq. 3)
-    constant  1 / (N max_new_tokens)  no length bias (Dr. GRPO, section 3.2; the policy gradient theorem up to a factor)
+    constant  1 / (N max_new_tokens)  no length bias (Dr. GRPO, section 3.2): the policy gradient, up to a constant
 
     >>> token_weights(torch.tensor([[1, 1], [1, 0]]), "sequence", 4)
     tensor([[0.2500, 0.2500],
@@ -658,7 +667,8 @@ def policy_loss(
     """The clipped surrogate (PPO, arXiv 1707.06347, eq. 7; GRPO, eq. 3) and the k3 estimate of the KL divergence.
 
     L = - sum_it w_it [min(r A, clip(r, 1 - c, 1 + c) A) - kl k3],  r = exp(logprob - old logprob),
-    k3 = exp(d) - d - 1 with d = reference logprob - logprob (Schulman 2020, "Approximating KL divergence").
+    k3 = exp(d) - d - 1 with d = reference logprob - logprob (Schulman 2020, "Approximating KL divergence"): an unbiased
+    estimate of KL(policy || reference); its gradient, on-policy, is that of KL(reference || policy).
 
     logprobs, old_logprobs, reference_logprobs, weights [N, L]; advantages [N]. Weights are 0 outside the completion and
     carry the normalisation (token_weights), so losses of micro-batches add up to the loss of the batch.
@@ -670,7 +680,7 @@ def policy_loss(
     ratio = (logprobs - old_logprobs).masked_fill(hidden, 0.0).exp()  # [N, L]
     advantages = advantages.unsqueeze(-1)  # [N, 1]: every token of a sample gets the sample's advantage
     clipped = ratio.clamp(1 - clip, 1 + clip)
-    objective = torch.minimum(ratio * advantages, clipped * advantages)
+    objective = torch.minimum(ratio * advantages, clipped * advantages)  # no gain beyond the clip; the way back is free
     if kl:
         d = (reference_logprobs - logprobs).masked_fill(hidden, 0.0)
         objective = objective - kl * (d.exp() - d - 1)
@@ -696,37 +706,33 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def evaluate(
-    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, file: Path | None = None
+    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int
 ) -> list[dict[str, Any]]:
     """Sample config.eval_samples completions of every problem and grade them: rows for summarize(), one a problem.
-
-    config.batch_rows samples are drawn at a time. With a file, the rows are also written there.
-    """
+    config.batch_rows samples are drawn at a time."""
     at_once = max(1, config.batch_rows // config.eval_samples)  # problems
     rows = []
     for start in progress_bar(range(0, len(problems), at_once), "evaluating", at_least=5):
-        places = share(range(start, min(start + at_once, len(problems))))  # all, but where processes share the work
+        places = share(range(start, min(start + at_once, len(problems))))
         chunk, graded = [problems[place] for place in places], []
         if chunk:
             settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.eval_temperature}
             rollout = sample(policy, chunk, config.eval_samples, seed=seed, places=places, **settings)
             graded = rollout_rows(chunk, rollout, *grade(chunk, rollout, sandbox))
         rows += gather(graded)
-    if file:
-        write_jsonl(file, rows)
     return rows
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """pass@k and the pass rate of every problem, from rows of evaluate. k is 1, 8, 64 and the number of samples, as
     far as there are so many."""
-    groups = [[float(np.mean(passes)) for passes in row["outcomes"]] for row in rows]  # the samples' pass rates
+    groups = [row["outcomes"] for row in rows]  # [problem][sample][test]
     if len({len(group) for group in groups}) != 1:
         raise UsageError(f"the problems have groups of different sizes: {sorted({len(group) for group in groups})}")
-    size = len(groups[0])
+    size, solved = len(groups[0]), [sum(all(passes) for passes in group) for group in groups]
     ks = sorted({k for k in (1, 8, 64, size) if k <= size})
-    columns = {f"pass@{k}": np.array([pass_at_k(size, group.count(1.0), k) for group in groups]) for k in ks}
-    return columns | {"pass_rate": np.array([np.mean(group) for group in groups])}
+    columns = {f"pass@{k}": np.array([pass_at_k(size, count, k) for count in solved]) for k in ks}
+    return columns | {"pass_rate": np.array([np.mean([np.mean(passes) for passes in group]) for group in groups])}
 
 
 def interval(values: np.ndarray) -> tuple[float, float, float]:
@@ -749,8 +755,8 @@ def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def setting(default: Any, help: str, commands: str = "train", group: str = "", alias: str = "", **limits: Any) -> Any:
-    """A field of Config: its default, its line of --help, and which commands use it. A group opens with its first.
-    limits: at_least, above (numbers) or choices (names)."""
+    """A field of Config: its default, its line of --help, and which commands use it. group: a heading of --help, for
+    this setting and those below it. limits: at_least, above (numbers) or choices (names)."""
     metadata = {"help": help, "commands": commands.split(), "group": group, "alias": alias, "limits": limits}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -759,7 +765,7 @@ def setting(default: Any, help: str, commands: str = "train", group: str = "", a
 
 BOTH = "train eval"  # the commands that use a setting
 STYLES, PRECISIONS = ("auto", "chat", "completion", "verbatim"), ("auto", "float32", "bfloat16")
-NORMALISATIONS = ("auto", "token", "sequence", "constant")
+TOKEN_WEIGHTS = ("auto", "token", "sequence", "constant")
 
 
 @dataclass
@@ -795,7 +801,7 @@ class Config:
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
     clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip", above=0)
     normalisation: str = setting(
-        "auto", "token, sequence, constant; auto: sequence for grpo, else constant", choices=NORMALISATIONS
+        "auto", "token, sequence, constant; auto: sequence for grpo, else constant", choices=TOKEN_WEIGHTS
     )
     kl: float = setting(0.0, "weight of the KL penalty towards the base model", at_least=0)
     updates_per_batch: int = setting(1, "optimizer steps on each batch; from the second on, the clip acts", at_least=1)
@@ -828,8 +834,8 @@ class Config:
 def problems_of_step(problems: Sequence[Problem], config: Config, step: int) -> list[Problem]:
     """The problems of a step (from 1): epoch after epoch, each in its own random order."""
     batch = []
-    for place in range((step - 1) * config.problems_per_step, step * config.problems_per_step):
-        epoch, i = divmod(place, len(problems))
+    for drawn in range((step - 1) * config.problems_per_step, step * config.problems_per_step):  # problems before this
+        epoch, i = divmod(drawn, len(problems))
         batch.append(problems[shuffled(len(problems), seed_of(config.seed, "order", epoch))[i]])
     return batch
 
@@ -846,7 +852,7 @@ def seed_of(*parts: Any) -> int:
 
 
 def sample_step(policy: Policy, problems: Sequence[Problem], config: Config, step: int) -> Rollout:
-    """The groups of one training step; where several processes share it, those of this one."""
+    """sample(), for this process's share of the problems of a training step."""
     places = share(range(len(problems)))
     settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature}
     seed = seed_of(config.seed, "sample", step)
@@ -863,43 +869,45 @@ def update(
 ) -> dict[str, float]:
     """config.updates_per_batch optimizer steps on a rollout with its advantages [P, G]; returns what the log shows.
 
-    Samples whose advantage is 0 add nothing to the gradient, so without a KL penalty they are not even run, and a batch
-    of dead groups moves no weight (Adam would go on by its momentum).
+    Samples whose advantage is 0 add nothing to the gradient, so without a KL penalty they are not even run. A batch of
+    dead groups moves no weight: no step is taken, since Adam would take one by its momentum.
     """
-    ids, mask = rollout.completion_ids.flatten(0, 1), rollout.completion_mask.flatten(0, 1)  # [N, L]
+    mask = rollout.completion_mask.flatten(0, 1)  # [N, L]
     normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
-    weights = token_weights(mask, normalisation, config.max_new_tokens)  # [N, L], over all samples
+    weights = token_weights(mask, normalisation, config.max_new_tokens)  # over all N: dead groups are counted, too
+    copies = multiplicities(rollout, advantages)  # [P, G]: identical samples are run once, with all their weight
+    weights = weights * copies.flatten().unsqueeze(-1)
+    live = (copies > 0) & ((advantages != 0) | (reference is not None))  # [P, G]: the samples that are run
     old_logprobs, reference_logprobs = torch.zeros_like(weights), torch.zeros_like(weights)
-    times = multiplicities(rollout, advantages)  # [P, G]: identical samples are run once, with all their weight
-    weights = weights * times.flatten().unsqueeze(-1)
-    live = (times > 0) & ((advantages != 0) | (reference is not None))  # the samples that are run
-    live_weight = weights[live.flatten()].sum()
     parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
     stats = {"loss": 0.0, "clip_fraction": 0.0, "logprob_gap": 0.0, "grad_norm": 0.0}
-    for epoch in range(config.updates_per_batch if live.any() else 0):
+    for repeat in range(config.updates_per_batch if live.any() else 0):
         optimizer.zero_grad()
         totals = torch.zeros(3, device=policy.device)
-        for rows in micro_batches(rollout, live, config.micro_batch_tokens):  # indices into N
-            width = max(1, int(mask[rows].sum(-1).max()))  # tokens of the longest
-            groups, prompt_of = torch.unique(rows // advantages.shape[1], return_inverse=True)
-            batch = [rollout.prompt_ids[groups], rollout.prompt_mask[groups], ids[rows, :width], mask[rows, :width]]
-            logprobs = token_logprobs(policy, *batch, rollout.temperature, prompt_of)  # [rows, width]
-            if epoch == 0:  # the policy that sampled is still the policy: no second pass to score its samples
-                old_logprobs[rows, :width] = logprobs.detach()
+        for part in micro_batches(rollout, live, config.micro_batch_tokens):  # indices into N
+            batch = inputs_of(rollout, part)  # their prompts and completions; no wider than the longest of them
+            here = part, slice(batch[2].shape[1])
+            logprobs = token_logprobs(policy, *batch)  # [part, L]
+            if repeat == 0:
+                # The old policy is this one, in this very pass: so the ratio begins at exactly 1. rollout.logprobs, of
+                # a sampler that may round otherwise (bfloat16), are only compared with these.
+                old_logprobs[here] = logprobs.detach()
                 if reference:
                     with torch.no_grad():
-                        scores = token_logprobs(reference, *batch, rollout.temperature, prompt_of)
-                    reference_logprobs[rows, :width] = scores
-            old, w, ref = (x[rows, :width] for x in (old_logprobs, weights, reference_logprobs))
-            loss, clipped = policy_loss(logprobs, old, advantages.flatten()[rows], w, config.clip, ref, config.kl)
+                        reference_logprobs[here] = token_logprobs(reference, *batch)
+            old, w, ref = old_logprobs[here], weights[here], reference_logprobs[here]
+            kl = config.kl if reference else 0.0
+            loss, cut = policy_loss(logprobs, old, advantages.flatten()[part], w, config.clip, ref, kl)
             loss.backward()  # adds to the gradient: the losses of micro-batches add up to that of the batch
-            gap = ((old - rollout.logprobs.flatten(0, 1)[rows, :width]).abs() * w).sum()  # sampler against trainer
-            totals += torch.stack([loss.detach(), clipped / live_weight, gap / live_weight])
-        add_up_gradients(parameters, totals)  # over processes, where there are several
+            gap = ((old - rollout.logprobs.flatten(0, 1)[here]).abs() * w).sum()  # not near 0: a wrong shift or mask
+            totals += torch.stack([loss.detach(), cut, gap])
+        add_up_gradients(parameters, totals)
         grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm).item()
-        for name, value in zip(stats, (*totals.tolist(), grad_norm), strict=True):
+        loss, cut, gap = totals.tolist()
+        per_weight = 1 / weights[live.flatten()].sum().item()
+        for name, value in zip(stats, (loss, cut * per_weight, gap * per_weight, grad_norm), strict=True):
             stats[name] += value / config.updates_per_batch
-        if not math.isfinite(grad_norm):
+        if not math.isfinite(grad_norm):  # it would break the weights for good; train ends with a sentence
             break
         optimizer.step()
         refresh_sampler(policy)
@@ -917,19 +925,20 @@ def train(config: Config, sandbox: Sandbox | None = None) -> Path:
     reward, advantage = find_reward(config.reward), ADVANTAGES[config.algorithm]
     with open_run(config, sandbox) as run:
         for step in range(run.done + 1, config.steps + 1):
-            problems, clock = problems_of_step(run.problems, config, step), [time.perf_counter()]
-            rollout = sample_step(run.policy, problems, config, step)  # P groups of G completions
+            clock = [time.perf_counter()]
+            problems = problems_of_step(run.problems, config, step)  # P problems
+            rollout = sample_step(run.policy, problems, config, step)  # G completions of each
             clock.append(time.perf_counter())
             outcomes, mask = grade(share(problems), rollout, run.sandbox)
             rollout, outcomes, mask = whole_batch(rollout, outcomes, mask)  # [P, G, T]
             clock.append(time.perf_counter())
             rewards = reward(outcomes, mask)  # [P, G]
-            advantages = advantage(rewards)  # [P, G]
+            advantages = advantage(rewards).to(run.policy.device)  # [P, G]
             for group in run.optimizer.param_groups:  # the learning rate rises linearly, then stays
                 group["lr"] = config.lr * min(1.0, step / max(1, config.warmup_steps))
-            stats = update(run.policy, run.optimizer, rollout, advantages.to(run.policy.device), config, run.reference)
+            stats = update(run.policy, run.optimizer, rollout, advantages, config, run.reference)
             clock.append(time.perf_counter())
-            run.log(step, problems, rollout, outcomes, mask, rewards, stats, clock)
+            run.finish_step(step, problems, rollout, outcomes, mask, rewards, stats, clock)  # log, evaluate, save
     return run.folder
 
 
@@ -1599,6 +1608,15 @@ class Decoder:
 #     token_logprobs and update
 
 
+def positions_of(mask: torch.Tensor) -> torch.Tensor:
+    """Position ids that count real tokens only, so that padding moves nothing: [rows, tokens] -> the same.
+
+    >>> positions_of(torch.tensor([[False, False, True, True]]))
+    tensor([[0, 0, 0, 1]])
+    """
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
 def completion_logits(
     policy: Policy,
     prompt_ids: torch.Tensor,
@@ -1644,6 +1662,17 @@ def multiplicities(rollout: Rollout, advantages: torch.Tensor) -> torch.Tensor:
     first = torch.full_like(counts, len(keys))
     first.scatter_reduce_(0, kind_of, torch.arange(len(keys), device=ids.device), "amin")
     return torch.zeros_like(kind_of).index_copy_(0, first, counts).view_as(advantages)
+
+
+def inputs_of(rollout: Rollout, part: torch.Tensor) -> list[Any]:
+    """What token_logprobs takes for some of the N samples: each of their prompts once, completions trimmed to the
+    longest of them."""
+    size, length = rollout.completion_ids.shape[1:]
+    groups, prompt_of = torch.unique(part // size, return_inverse=True)
+    ids, mask = (x.flatten(0, 1)[part] for x in (rollout.completion_ids, rollout.completion_mask))
+    width = max(1, int(mask.sum(-1).max()))
+    prompts = [rollout.prompt_ids[groups], rollout.prompt_mask[groups]]
+    return [*prompts, ids[:, :width], mask[:, :width], rollout.temperature, prompt_of]
 
 
 def micro_batches(rollout: Rollout, live: torch.Tensor, budget: int) -> Sequence[torch.Tensor]:
@@ -1773,13 +1802,13 @@ class Run:
     def evaluate(self, step: int) -> dict[str, float]:
         """Held-out results, as metrics."""
         self.bar.set_description(f"evaluating on {len(self.held_out)} held-out problems")
-        file = self.folder / "evaluations" / f"step_{step:06d}.jsonl"
         seed = seed_of(self.config.seed, "eval", step)
-        summary = summarize(evaluate(self.policy, self.held_out, self.sandbox, self.config, seed, file))
+        rows = evaluate(self.policy, self.held_out, self.sandbox, self.config, seed)
+        write_jsonl(self.folder / "evaluations" / f"step_{step:06d}.jsonl", rows)
         self.bar.set_description(f"{self.config.algorithm} {self.config.reward}")
-        return {f"eval/{name}": value for name, value in summary.items()}
+        return {f"eval/{name}": value for name, value in summarize(rows).items()}
 
-    def log(self, step: int, problems: list[Problem], rollout: Rollout, *given: Any) -> None:
+    def finish_step(self, step: int, problems: list[Problem], rollout: Rollout, *given: Any) -> None:
         """Write what a step has brought, evaluate and save a checkpoint where it is time to, and move the bar. Given
         are also its outcomes and mask [P, G, T], rewards [P, G], update's stats, and the times around its parts."""
         outcomes, mask, rewards, stats, times = given
@@ -1824,7 +1853,7 @@ def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
             words = f"the run in {folder} was made with {name} {value!r}, not {getattr(config, name)!r}"
             raise UsageError(f"{words}; leave {name} out to resume it, or start a new run")
     policy = policy_of(config, str(checkpoint or config.model))
-    reference = policy_of(config, config.model) if config.kl else None
+    reference = policy_of(config, config.model) if config.kl else None  # scores only
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     done = load_trainer_state(checkpoint, optimizer) if checkpoint else 0
     if done > config.steps:
@@ -1901,8 +1930,8 @@ def choose_problems(
     broken = from_first(lambda: check_solutions(problems, sandbox)) if config.drop_broken else {}
     chosen = [problem for problem in problems if problem.task_id not in broken]
     if chosen and by_rate:
-        measured = folder / "evaluations" / "training_problems.jsonl"
-        rows = evaluate(policy, chosen, sandbox, config, seed_of(config.seed, "choose"), measured)
+        rows = evaluate(policy, chosen, sandbox, config, seed_of(config.seed, "choose"))
+        write_jsonl(folder / "evaluations" / "training_problems.jsonl", rows)
         shares = [np.mean([all(passes) for passes in row["outcomes"]]) for row in rows]
         pairs = zip(chosen, shares, strict=True)
         chosen = [problem for problem, rate in pairs if config.min_pass <= rate <= config.max_pass]
@@ -2303,8 +2332,9 @@ def eval_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
     with open_sandbox(config) as sandbox:
         broken = from_first(lambda: check_solutions(problems, sandbox)) if config.drop_broken else {}
         problems = [problem for problem in problems if problem.task_id not in broken]
-        file = Path(config.out) if config.out else None
-        rows = evaluate(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0), file)
+        rows = evaluate(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0))
+    if config.out:
+        write_jsonl(Path(config.out), rows)
     if rank() == 0:
         print(f"{config.model}\n{describe(rows)}")
 

@@ -53,8 +53,9 @@ def load(arguments: argparse.Namespace) -> tuple[minirl.Policy, list[minirl.Prob
 def run(arguments: argparse.Namespace) -> None:
     """Sample twice, the first time to warm up; print seconds and the peak of resident memory."""
     policy, problems = load(arguments)
-    policy.eos_ids, policy.may_end_answer = (-1,), torch.zeros_like(policy.may_end_answer)  # nothing ends a sample
     prompts = [policy.prompt_ids(problem) for problem in problems]
+    policy.prompt_ids = lambda problem: prompts[problems.index(problem)]
+    policy.eos_ids, policy.prompt_style = (-1,), "verbatim"  # nothing ends a sample
     for tokens in (4, arguments.tokens):
         started = time.perf_counter()
         if arguments.run == "minirl":
