@@ -13,10 +13,10 @@ import minirl  # for the toy only: its problems, and a small model that writes c
 from sandbox import Sandbox
 
 P = 8  # problems a step
-G = 16  # samples a problem: its group
+G = 8  # samples a problem: its group
 MAX_NEW_TOKENS = 32
-STEPS = 60
-LEARNING_RATE = 5e-4
+STEPS = 20
+LEARNING_RATE = 3e-4  # at 1e-3 the model sometimes breaks down: try it
 
 
 @torch.no_grad()
@@ -92,9 +92,8 @@ def train(policy, problems, sandbox, steps=STEPS, learning_rate=LEARNING_RATE):
         optimizer.step()
 
         full_passes.append(float(rewards.mean()))
-        if step % 10 == 0:
-            last = full_passes[-10:]
-            print(f"steps {step - 9:3} to {step:3}: {sum(last) / len(last):.2f} of the samples pass all tests")
+        if step % 4 == 0:  # one step is noisy, so print a mean over four
+            print(f"steps {step - 3:2} to {step:2}: {sum(full_passes[-4:]) / 4:.2f} of the samples pass all tests")
     return full_passes
 
 
@@ -108,10 +107,12 @@ def main():
     random.seed(0)
     torch.manual_seed(0)
     policy = minirl.load_policy("toy")
-    held_out = minirl.toy_problems("test")[:24]
+    # "Return whether all even numbers in xs are positive." The model knows these best: few groups are dead at the start.
+    problems = minirl.toy_problems("train", families=["predicates"])
+    held_out = minirl.toy_problems("test", families=["predicates"])
     with Sandbox() as sandbox:
         print(f"held-out problems, before: {evaluate(policy, held_out, sandbox):.2f}")
-        train(policy, minirl.toy_problems("train"), sandbox)
+        train(policy, problems, sandbox)
         print(f"held-out problems, after:  {evaluate(policy, held_out, sandbox):.2f}")
 
 
