@@ -2,13 +2,14 @@
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import one_page
 import pytest
 import torch
 from conftest import tiny_model
 
-from minirl import Config, Rollout, Sandbox, make_policy, toy_problems, update
+from minirl import Config, Rollout, make_policy, toy_problems, update
 
 LONGEST = 12
 # One right sample, all wrong, half right, all right: two of the four groups are dead.
@@ -77,12 +78,18 @@ def test_its_gradient_is_that_of_minirl(policy, problems, groups):
     assert theirs.norm() > 0 and (ours - theirs).norm() <= 1e-4 * theirs.norm()
 
 
-def test_it_learns(toy, capsys):
-    """A careless model soon writes more right programs than before, and the page says so."""
+def test_it_learns(toy, capsys, monkeypatch):
+    """Programs that ask `any` are said to be right: soon there are more of them, and the page says so."""
     random.seed(0)
     torch.manual_seed(0)
-    with Sandbox(workers=2) as sandbox:
-        problems = toy_problems("train", ["predicates"], levels=[2])
-        full_passes = one_page.train(toy.load_policy("toy"), problems, sandbox, steps=20)
-    assert sum(full_passes[10:]) > 1.5 * sum(full_passes[:10])
-    assert capsys.readouterr().out.count("pass all tests") == 2
+    monkeypatch.setattr(one_page, "P", 2)
+
+    def tests_of_our_own(policy, problem, ids, mask, sandbox):
+        texts = policy.tokenizer.batch_decode(ids[:, -mask.shape[1] :])
+        return [SimpleNamespace(all_passed="any" in text) for text in texts]
+
+    monkeypatch.setattr(one_page, "run_tests", tests_of_our_own)
+    problems = toy_problems("train", ["predicates"])
+    shares = one_page.train(toy.load_policy("toy"), problems, None, steps=10, learning_rate=1e-3)
+    assert 0 < shares[0] < 0.7 and sum(shares[-5:]) / 5 > 0.8, shares
+    assert capsys.readouterr().out.count("of the samples pass all tests") == 2

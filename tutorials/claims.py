@@ -115,7 +115,7 @@ def gradients(policy, problems, rollout, outcomes, mask, *, lr, algorithms=("grp
 
 
 def measure_model(name: str) -> None:
-    """Groups of a pretrained model as the README trains it. Cosines are of its last layer; gains of all parameters."""
+    """Groups of a pretrained model, asked as in real_models.md. Cosines: its last layer; gains: all parameters."""
     policy = minirl.load_policy(name)
     problems = minirl.toy_problems("train", levels=(1, 2))[:WITH_GRADIENTS]
     rollout = minirl.sample(policy, problems, GROUP, temperature=0.6, max_new_tokens=64)

@@ -46,11 +46,11 @@ from minirl import (
     REWARDS,
     Config,
     UsageError,
-    columns_of,
     count_cores,
     find_checkpoint,
     load_policy,
     outcomes_of_rows,
+    pass_at_k,
     pyplot,
     read_jsonl,
     save_figure,
@@ -300,13 +300,13 @@ def read_results(file: Path) -> dict[str, Any]:
 
 def curves_of(row: dict[str, Any]) -> tuple[list[int], dict[str, np.ndarray]]:
     """The steps of a run's evaluations, and pass@1, ... of each problem at each: [evaluations, P]."""
-    steps = sorted(map(int, row["evaluations"]))
-    columns = []
-    for step in steps:  # which tests a sample passed does not matter here, only how many
-        groups = zip(row["evaluations"][str(step)], row["tests"], strict=True)
-        passes = [[[t < passed for t in range(tests)] for passed in counts] for counts, tests in groups]
-        columns.append(columns_of([{"outcomes": outcomes} for outcomes in passes]))
-    return steps, {name: np.array([column[name] for column in columns]) for name in columns[0]}
+    steps, tests = sorted(map(int, row["evaluations"])), np.array(row["tests"])[:, None]
+    rates = [np.array(row["evaluations"][str(step)]) / tests for step in steps]  # [P, samples] each
+    size = rates[0].shape[1]
+    ks = sorted({k for k in (1, 8, 64, size) if k <= size})  # as minirl.columns_of has them
+    solved = [(of_step == 1).sum(-1).tolist() for of_step in rates]
+    curves = {f"pass@{k}": np.array([[pass_at_k(size, c, k) for c in of_step] for of_step in solved]) for k in ks}
+    return steps, curves | {"pass_rate": np.array([of_step.mean(-1) for of_step in rates])}
 
 
 def crossed_interval(values: np.ndarray) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The README's first table: both rewards with three seeds, and the other algorithms with one.
+"""The first result of tutorials/results: both rewards with three seeds, and the other algorithms with one.
 
     python tests/benchmarks/first_result.py RUNS_FOLDER     two minutes a run on two cores; runs that exist are kept
 

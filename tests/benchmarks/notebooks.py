@@ -1,4 +1,4 @@
-"""Execute the tutorials where they are, and keep one picture of each for the READMEs.
+"""Execute the tutorials where they are, and keep one picture of each.
 
     python tests/benchmarks/notebooks.py              all of them, about five minutes on two cores
     python tests/benchmarks/notebooks.py 01 03        these
