@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from rewards import OTHER_REWARDS
 from study import (
     QUICK_STUDY,
     STUDY,
+    RememberingSandbox,
     check_study,
     conditions_of,
     crossed_interval,
@@ -27,7 +29,7 @@ from study import (
 )
 
 import minirl
-from minirl import UsageError
+from minirl import Call, Program, Sandbox, UsageError
 
 SETTINGS = {"steps": 2, "eval_every": 1, "eval_size": 3, "eval_samples": 2, "problems_per_step": 2, "group_size": 2}
 SETTINGS |= {"max_new_tokens": 8, "lr": 1e-3, "levels": [1]}
@@ -217,3 +219,19 @@ def test_the_study_of_the_docstring_is_one(tmp_path, monkeypatch):
     study = json.loads(re.search(r"^    (\{.*?\})\n\n", studies.__doc__, re.DOTALL | re.MULTILINE)[1])
     check_study(study)
     assert len(conditions_of(study)) == 6 and len(seeded_runs(study)) == 24
+
+
+def test_a_remembering_sandbox_runs_a_program_once_unless_the_clock_decided(tmp_path, monkeypatch):
+    ran = []
+    run = Sandbox._run
+    monkeypatch.setattr(Sandbox, "_run", lambda self, *args: ran.append(args[1]) or run(self, *args))
+    right = Program("def f(x): return x", [Call((1,), 1)], "f")
+    other = Program(right.source, [Call((1,), 1), Call((2,), 3)], "f")
+    endless = Program("def f(x):\n    while True: pass", [Call((1,), 1)], "f")
+    for limit in (0.2, 0.2, 0.3):  # another process, so to speak; another limit is another sandbox
+        with RememberingSandbox(tmp_path / "known.sqlite", 1, limit) as sandbox:
+            for program, verdicts in ((right, "passed"), (other, "passed wrong_answer"), (endless, "timeout")):
+                for _ in range(2):
+                    assert " ".join(sandbox.submit(program).result().verdicts) == verdicts
+                    time.sleep(0.05)  # a result is kept just after it is there
+    assert ran == [right, other, endless, endless, endless, endless, right, other, endless, endless]

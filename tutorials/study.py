@@ -20,6 +20,8 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import functools
+import hashlib
 import itertools
 import json
 import math
@@ -27,6 +29,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import sqlite3
 import sys
 import threading
 import time
@@ -57,7 +60,7 @@ from minirl import (
     train,
     write_text,
 )
-from sandbox import SandboxError
+from sandbox import Program, Result, Sandbox, SandboxError, Verdict
 
 # A study calls the six rewards of rewards.py by their short names. So they are entered here: the processes that run the
 # study import this file, too.
@@ -254,6 +257,46 @@ def run_missing(
         yield {"run": tasks[task], **task.result()}
 
 
+class RememberingSandbox(Sandbox):
+    """A sandbox that keeps its results in a file (SQLite), which several processes may share: the runs of a study write
+    many programs again, and without it a small study took 1.3 times as long (twice each, in turns). What may have been
+    the clock's verdict is not kept."""
+
+    def __init__(self, file: Path, *settings: Any):
+        super().__init__(*settings)
+        self._writing = threading.Lock()
+        self._known = sqlite3.connect(file, timeout=60.0, isolation_level=None, check_same_thread=False)
+        self._known.execute("PRAGMA journal_mode=WAL")
+        self._known.execute("PRAGMA synchronous=OFF")
+        self._known.execute("CREATE TABLE IF NOT EXISTS results (program BLOB PRIMARY KEY, verdicts TEXT)")
+
+    def submit(self, program: Program) -> concurrent.futures.Future[Result]:
+        key = hashlib.sha256(repr((program, self.settings)).encode()).digest()
+        with self._writing:
+            found = self._known.execute("SELECT verdicts FROM results WHERE program = ?", (key,)).fetchone()
+        if found:
+            known: concurrent.futures.Future[Result] = concurrent.futures.Future()
+            verdicts = tuple(map(Verdict, found[0].split()))
+            known.set_result(Result(verdicts, ("",) * len(verdicts), (0.0,) * len(verdicts)))
+            return known
+        future = super().submit(program)
+        future.add_done_callback(lambda future: self._keep(key, future))
+        return future
+
+    def _keep(self, key: bytes, future: concurrent.futures.Future[Result]) -> None:
+        if future.cancelled() or future.exception():
+            return
+        verdicts = future.result().verdicts
+        if not {Verdict.timeout, Verdict.skipped, Verdict.sandbox_error} & set(verdicts):
+            with self._writing:
+                self._known.execute("INSERT OR IGNORE INTO results VALUES (?, ?)", (key, " ".join(verdicts)))
+
+
+@functools.cache
+def _sandbox_of_study(file: Path, *settings: Any) -> RememberingSandbox:
+    return RememberingSandbox(file, *settings)
+
+
 def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run of a study; its row of the results. The folder keeps everything but the checkpoint."""
     started = time.perf_counter()
@@ -262,7 +305,7 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         config = replace(config, resume=str(folder))
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    train(config)
+    train(config, _sandbox_of_study(folder.parent / "programs.sqlite", 2, config.cpu_seconds, config.memory_mb))
     metrics = read_jsonl(folder / "metrics.jsonl")
     steps = [row["step"] for row in metrics if "eval/pass@1" in row]
     evaluations = {step: read_jsonl(folder / "evaluations" / f"step_{step:06d}.jsonl") for step in steps}
