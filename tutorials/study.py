@@ -259,7 +259,7 @@ def run_missing(
 
 class RememberingSandbox(Sandbox):
     """A sandbox that keeps its results in a file (SQLite), which several processes may share: the runs of a study write
-    many programs again, and without it a small study took 1.3 times as long (twice each, in turns). What may have been
+    many programs again: without it a small study took about 1.2 times as long (once, on a busy machine). What may have been
     the clock's verdict is not kept."""
 
     def __init__(self, file: Path, *settings: Any):
