@@ -259,8 +259,8 @@ def run_missing(
 
 class RememberingSandbox(Sandbox):
     """A sandbox that keeps its results in a file (SQLite), which several processes may share: the runs of a study write
-    many programs again: without it a small study took about 1.2 times as long (once, on a busy machine). What may have been
-    the clock's verdict is not kept."""
+    many programs again. Without it a small study took about 1.2 times as long (once, on a busy machine). What may have
+    been the clock's verdict is not kept."""
 
     def __init__(self, file: Path, *settings: Any):
         super().__init__(*settings)
