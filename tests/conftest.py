@@ -1,8 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,11 +15,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 HASTY = 60  # warm-start steps of the toy's base model in tests
 
 
-def pytest_collection_modifyitems(items):
-    """The toy's base model is made when the processes that start early have ended."""
-    items.sort(key=lambda item: "toy" in item.fixturenames)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_our_own(tmp_path_factory):
     """Tests neither read nor write the user's cache."""
@@ -30,37 +22,6 @@ def cache_of_our_own(tmp_path_factory):
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def torchrun(request, cache_of_our_own, tmp_path_factory):
-    """The folder and the process of two_processes.py. It takes half a minute, and the attacks, which come first, spend
-    theirs waiting: so it starts with them."""
-    if not any(item.path.name == "test_processes.py" for item in request.session.items):
-        yield None
-        return
-    folder, script = tmp_path_factory.mktemp("runs"), Path(__file__).parent / "two_processes.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, folder]
-    environment = os.environ | {"PYTHONPATH": str(script.parents[1])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    yield folder, process
-    process.kill()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def hub(request, tmp_path_factory):
-    """The process of hub.py, for test_models.py; it starts early, too."""
-    if not any(item.path.name == "test_models.py" for item in request.session.items):
-        yield None
-        return
-    folder, script = tmp_path_factory.mktemp("hub"), Path(__file__).parent / "hub.py"
-    names = ["no/such", "gated/model", "not a name!!", "tiny/model", "--off", "tiny/model", "other/model"]
-    command = [sys.executable, script, folder / "model", *names]
-    environment = os.environ | {"HF_HOME": str(folder / "cache"), "PYTHONPATH": str(script.parents[1])}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    process = subprocess.Popen(command, env=environment, **pipes)
-    yield process
-    process.kill()
 
 
 @pytest.fixture(scope="session")

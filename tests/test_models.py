@@ -1,5 +1,10 @@
 """Models as they come: architectures, chat templates, end tokens, hubs that do not answer."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from conftest import tiny_model
@@ -193,9 +198,15 @@ def test_a_space_at_the_start_of_a_completion_is_kept(monkeypatch):
 # Loading
 
 
-def test_a_hub_and_what_it_may_answer(hub):
+def test_a_hub_and_what_it_may_answer(tmp_path):
     """Downloads from a hub of our own: models that are not there, or gated; no network; downloaded before."""
-    lines = hub.communicate(timeout=100)[0].splitlines()
+    script = Path(__file__).parent / "hub.py"
+    names = ["no/such", "gated/model", "not a name!!", "tiny/model", "--off", "tiny/model", "other/model"]
+    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(script.parents[1])}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "model", *names], env=environment, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
     assert len(lines) == 6
     for line, words in zip(
         lines,

@@ -83,6 +83,7 @@ def test_it_learns(toy, capsys, monkeypatch):
     random.seed(0)
     torch.manual_seed(0)
     monkeypatch.setattr(one_page, "P", 2)
+    monkeypatch.setattr(one_page.sample_group.__wrapped__, "__defaults__", (8, 12))  # short ones will do
 
     def tests_of_our_own(policy, problem, ids, mask, sandbox):
         texts = policy.tokenizer.batch_decode(ids[:, -mask.shape[1] :])

@@ -1,5 +1,10 @@
 """Two processes, started by torchrun, do what one does."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,9 +17,12 @@ SETTINGS |= {"kl": 0.1, "updates_per_batch": 2}
 
 
 @pytest.fixture(scope="module")
-def runs(toy, torchrun):
+def runs(toy, tmp_path_factory):
     """The folder of all runs, what torchrun said, and its exit code."""
-    folder, process = torchrun
+    folder, script = tmp_path_factory.mktemp("runs"), Path(__file__).parent / "two_processes.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, folder]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(script.parents[1])}, **pipes)
     train(Config(out=str(folder / "one"), **SETTINGS))
     return folder, process.communicate(timeout=300)[0], process.returncode
 

@@ -15,7 +15,7 @@ from conftest import AS_STARTED
 
 FOLDER = Path(__file__).parents[1] / "tutorials"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-LIMIT = 420  # seconds; three minutes on two quiet cores are the aim, and a busy machine must not fail the run
+LIMIT = 180  # seconds
 notebooks = pytest.mark.parametrize("file", NOTEBOOKS, ids=[file.stem for file in NOTEBOOKS])
 
 
@@ -88,7 +88,7 @@ def floored_grpo(rewards, floor=0.2):
 def test_the_autograder_grades(tmp_path):
     (tmp_path / "right.py").write_text(ANSWER)
     (tmp_path / "wrong.py").write_text(ANSWER.replace("<= 0.5", "< 0.5").replace("clamp(min=floor)", "clamp(min=0.1)"))
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", FOLDER / "grade_assignment.py"]
+    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", FOLDER / "grade_assignment.py"]
     pipes = {"stdout": subprocess.PIPE, "text": True, "cwd": FOLDER}
     answers = (tmp_path / "right.py", tmp_path / "wrong.py", "assignment.py")
     graders = [subprocess.Popen(command, env=os.environ | {"ANSWER": str(answer)}, **pipes) for answer in answers]
