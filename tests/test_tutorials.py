@@ -15,7 +15,7 @@ from conftest import AS_STARTED
 
 FOLDER = Path(__file__).parents[1] / "tutorials"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-LIMIT = 180  # seconds
+LIMIT = 420  # seconds; three minutes are the aim, and a machine that is slow today must not fail the run
 notebooks = pytest.mark.parametrize("file", NOTEBOOKS, ids=[file.stem for file in NOTEBOOKS])
 
 
