@@ -67,14 +67,14 @@ from tqdm import tqdm
 from sandbox import (
     Call,
     Check,
+    FromJson,
     Program,
     Sandbox,
     SandboxError,
     StdIO,
     Verdict,
     count_cores,
-    encode,
-    matches,
+    prepare,
     read_test,
     split_test_function,
 )
@@ -1118,10 +1118,12 @@ def read_problems(source: str | os.PathLike) -> tuple[list[Problem], list[str]]:
                 continue
             if tests:
                 problems.append(Problem(task_id, prompt, tests, entry_point, solution))
+                prepare(Program("", tests, entry_point))  # an error now, not in the middle of training
             else:
                 without_test.append(task_id)
-        except UsageError as error:
-            raise UsageError(f"{path}, line {line}: {error}") from None
+        except (UsageError, ValueError) as error:
+            field_name = "" if isinstance(error, UsageError) else "field 'tests': "
+            raise UsageError(f"{path}, line {line}: {field_name}{error}") from None
     return problems, without_test
 
 
@@ -1214,7 +1216,7 @@ def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
     entry_point = next((name for name in called if name in defined), None)
     text = row.get("text") or _field(row, "prompt")
     prompt = "\n".join([text.strip(), "Your code must pass this test:", *asserts[:1]])
-    tests = _listed_calls(row.get("test", "")) if entry_point else []
+    tests = _listed_calls(row.get("test", ""), entry_point) if entry_point else []
     tests = tests or [read_test({"assert": f"{setup}\n{text}"}) for text in asserts]
     return str(row.get("task_id", number)), prompt, tests, entry_point, code or None
 
@@ -1222,12 +1224,12 @@ def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
 def _read_humaneval(row: dict[str, Any], number: int) -> tuple:
     """HumanEval, and HumanEval+ of EvalPlus."""
     task_id, prompt, entry_point, test = (_field(row, name) for name in ("task_id", "prompt", "entry_point", "test"))
-    tests = _listed_calls(test)
+    tests = _listed_calls(test, entry_point)
     tests = split_test_function(test, entry_point) if tests is None else tests
     return task_id, prompt, tests, entry_point, row.get("canonical_solution")
 
 
-def _listed_calls(test: str) -> list[Call] | None:
+def _listed_calls(test: str, entry_point: str) -> list[Call | Check] | None:
     """The tests of code that walks over two lists, `inputs` and `results`, as EvalPlus writes them; none where it has
     no results, and another program is to compute them. None for other code."""
     if not re.search(r"^ *inputs = ", test, re.MULTILINE):
@@ -1239,10 +1241,10 @@ def _listed_calls(test: str) -> list[Call] | None:
                 lists[node.targets[0].id] = ast.literal_eval(node.value)
     if len(lists) < 2:
         return []
-    results = lists["results"]
+    pairs = list(zip(lists["inputs"], lists["results"], strict=True))
     if "exp = set(exp)" in test:
-        results = [lambda value, wanted=set(result): set(value) == wanted for result in results]
-    return [Call(tuple(args), result) for args, result in zip(lists["inputs"], results, strict=True)]
+        return [Check(f"assert set({entry_point}(*{args!r})) == {set(result)!r}") for args, result in pairs]
+    return [Call(tuple(args), result) for args, result in pairs]
 
 
 def _from_json(text: Any) -> Any:
@@ -1250,20 +1252,18 @@ def _from_json(text: Any) -> Any:
 
 
 def _json_call(args: list[Any], *expected: Any) -> Call:
-    """A call described in JSON, which has neither tuples nor numbers as keys; any of the expected values is right."""
+    """A call described in JSON; any of the expected values is right."""
+    return Call(tuple(map(_with_numbers, args)), FromJson(expected))
 
-    def with_numbers(value: Any) -> Any:
-        are_numbers = isinstance(value, dict) and all(map(str.isdigit, value))
-        return {int(key): item for key, item in value.items()} if are_numbers else value
 
-    def with_lists(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return [with_lists(item) for item in value]
-        return {k: with_lists(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    options = [with_numbers(option) for option in expected]
-    right = lambda value: any(matches(option, encode(with_lists(value))) for option in options)  # noqa: E731
-    return Call(tuple(map(with_numbers, args)), right)
+def _with_numbers(value: Any) -> Any:
+    """JSON turns the keys of a dict into texts: those of an argument become numbers again where all can."""
+    if isinstance(value, list):
+        return list(map(_with_numbers, value))
+    if not isinstance(value, dict):
+        return value
+    numbers = all(re.fullmatch(r"-?\d+", key) for key in value)
+    return {int(key) if numbers else key: _with_numbers(item) for key, item in value.items()}
 
 
 def _read_apps(row: dict[str, Any], number: int) -> tuple:
@@ -1271,8 +1271,8 @@ def _read_apps(row: dict[str, Any], number: int) -> tuple:
     spec, solutions = _from_json(row["input_output"]) or {}, _from_json(row.get("solutions")) or [None]
     pairs = list(zip(spec.get("inputs") or [], spec.get("outputs") or [], strict=True))
     entry_point = spec.get("fn_name")
-    if entry_point:  # what is expected may be wrapped in a list
-        tests = [_json_call(args, output, *(output[:1] if isinstance(output, list) else [])) for args, output in pairs]
+    if entry_point:  # what is expected may be wrapped in a list of one
+        tests = [_json_call(a, out, *(out if isinstance(out, list) and len(out) == 1 else [])) for a, out in pairs]
     else:
         tests = [StdIO(*("\n".join(map(str, x)) if isinstance(x, list) else str(x) for x in pair)) for pair in pairs]
     prompt = "\n\n".join(filter(None, [_field(row, "question").strip(), (row.get("starter_code") or "").strip()]))

@@ -30,7 +30,8 @@ What is not:
   * a bug in the kernel can let a program out, though a hundred system calls are few to find one in; native code
     (ctypes) is taken for granted. Against people who would spend such a bug on you, use a virtual machine as well
   * inputs are visible, so weak tests can be special-cased; a Check that cannot be taken apart runs inside, and says so
-  * programs that conspire can signal each other through the processor's caches, timing, or the kernel's counters
+  * programs that conspire can signal each other through the processor's caches, timing, or the kernel's counters,
+    such as the numbers that it gives to the files in the scratch folder
   * a program that fails can choose how it fails, and use the time of all its tests for one: do not reward either
   * where a layer is off, LAYERS says what is missing. macOS: only hidden expected values, and wall time as the limit
 What honest programs lose: threads, subprocesses, sockets, mkdir, file locks, and packages outside Python's library.
@@ -42,6 +43,7 @@ if sys.platform == "win32":
     sys.exit("minirl needs Linux or macOS; on Windows, install and run it inside WSL: learn.microsoft.com/windows/wsl")
 
 import atexit
+import builtins
 import functools
 import json
 import os
@@ -69,7 +71,7 @@ LAYERS = {
 MAX_VALUE_BYTES = 8 << 20  # of one returned value, or of one program's standard output
 MAX_REPLY_BYTES = 16 << 20  # of everything one program returns
 MAX_DEPTH, MAX_NODES = 200, 2_000_000
-MAX_HASHED = 10_000  # members of a set that is decoded: numbers made to hash alike cost the square
+MAX_HASHED = 4_000  # numbers among the keys that are decoded in the trainer: made to hash alike, they cost the square
 CONTAINERS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 # How to make a plain value of a subclass with the base class's own methods, which the subclass cannot override.
 FLATTEN = {
@@ -77,16 +79,15 @@ FLATTEN = {
     float: float.__float__,
     str: str.__str__,
     bytes: lambda value: bytes.__getitem__(value, slice(None)),
+    bytearray: bytes,
     list: list.copy,
     tuple: lambda value: tuple.__getitem__(value, slice(None)),
     set: lambda value: set().union(value),
     frozenset: lambda value: frozenset().union(value),
     dict: dict.copy,
+    type({}.keys()): set,
+    type({}.items()): set,
 }
-# What Python's own functions return instead of lists; sent as {"iterable": [type name, item, ...]}.
-ITERABLES = (
-    "range map zip filter enumerate generator reversed list_reverseiterator deque dict_keys dict_values dict_items"
-)
 
 
 class TooLarge(ValueError):
@@ -94,7 +95,8 @@ class TooLarge(ValueError):
 
 
 def encode(value, max_nodes=float("inf")):
-    """A value as JSON-ready data; what is not plain data becomes {"opaque": type name}, which equals nothing.
+    """A value as JSON-ready data. What is not plain data becomes {"opaque": type name}, which equals nothing, or, where
+    Python takes every object of its type to be true, {"object": type name}.
     Raises TooLarge beyond MAX_DEPTH levels or max_nodes values.
 
     >>> encode((1, {2: "a"}))
@@ -127,57 +129,71 @@ def encode(value, max_nodes=float("inf")):
         for base, flatten in FLATTEN.items():
             if issubclass(kind, base):
                 return visit(flatten(value), depth)
-        if kind.__name__ in ITERABLES.split():
-            return {"iterable": [kind.__name__, *(visit(item, depth + 1) for item in value)]}
-        return {"opaque": kind.__name__}
+        if kind.__name__ in ("Fraction", "Decimal"):  # as the int or float that it equals
+            return next(
+                (visit(make(value), depth) for make in (int, float) if make(value) == value), {"opaque": kind.__name__}
+            )
+        can_be_false = hasattr(kind, "__bool__") or hasattr(kind, "__len__")
+        return {"opaque" if can_be_false else "object": kind.__name__}
 
     return visit(value, 0)
 
 
 class Opaque:
-    """Stands for a value that is no plain data. Comparing it, or asking for its truth, is an error; what Python's own
-    functions return instead of lists can be iterated."""
+    """Stands for a value that is no plain data. To compare it is an error, and to ask whether it is true, too, unless
+    all objects of its type are."""
 
-    def __init__(self, name, items=None):
-        self.name, self.items = name, items
-
-    def __iter__(self):
-        return iter(self._refuse() if self.items is None else self.items)
+    def __init__(self, name, is_true=False):
+        self.name, self.is_true = name, is_true
 
     def __repr__(self):
         return f"<{self.name} object>"
 
+    def __bool__(self):
+        return self.is_true or self._refuse()
+
     def _refuse(self, *_):
         raise TypeError(f"a {self.name} object is not plain data")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __hash__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
 
 
-def decode(data):
-    """The inverse of encode. Raises ValueError, TypeError or RecursionError on anything that encode does not make."""
-    if isinstance(data, list):
-        return [decode(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    ((tag, body),) = data.items()
-    if tag in ("set", "frozenset", "dict") and len(body) > MAX_HASHED:
-        raise ValueError(f"a {tag} of more than {MAX_HASHED} members")
-    if tag == "dict":
-        return {decode(key): decode(value) for key, value in body}
-    if tag in CONTAINERS:
-        return CONTAINERS[tag](map(decode, body))
-    if tag == "iterable":
-        return Opaque(str(body[0])[:80], list(map(decode, body[1:])))
+def decode(data, max_hashed=float("inf")):
+    """The inverse of encode. Raises ValueError, TypeError or RecursionError on anything that encode does not make, and
+    where the members of sets and the keys of dicts hold more than max_hashed numbers."""
+    hashed = 0
+
+    def visit(data, is_key=False):
+        nonlocal hashed
+        if is_key and not isinstance(data, str):  # texts hash by a secret
+            hashed += 1
+            if hashed > max_hashed:
+                raise ValueError(f"sets and dicts with more than {max_hashed} numbers in their keys")
+        if isinstance(data, list):
+            return [visit(item, is_key) for item in data]
+        if not isinstance(data, dict):
+            return data
+        ((tag, body),) = data.items()
+        if tag == "dict":
+            return {visit(key, True): visit(value) for key, value in body}
+        if tag in CONTAINERS:
+            return CONTAINERS[tag](visit(item, is_key or tag != "tuple") for item in body)
+        if tag == "bytes":
+            return bytes.fromhex(body)
+        if tag in ("opaque", "object"):
+            return Opaque(str(body)[:80], tag == "object")
+        return decode_number(tag, body)
+
+    return visit(data)
+
+
+def decode_number(tag, body):
     if tag == "int":
         return int(body, 16)
     if tag == "float":
         return float(body)
-    if tag == "bytes":
-        return bytes.fromhex(body)
     if tag == "complex":
         return complex(float(body[0]), float(body[1]))
-    if tag == "opaque":
-        return Opaque(str(body)[:80])
     raise ValueError(f"unknown tag {tag!r:.80}")
 
 
@@ -258,12 +274,14 @@ def own_namespaces():
 
 
 def read_only(scratch):
-    """Make all file systems read-only, hide /proc, and put an empty one of 16 MB on the scratch folder. Whatever the
-    user may read stays readable, and devices stay what they are: that is Landlock's part."""
+    """Make all file systems read-only, hide /proc and the packages that are installed for Python, and put an empty one
+    of 16 MB on the scratch folder. Whatever else the user may read stays readable, and devices stay what they are: that
+    is Landlock's part."""
     call_libc("unshare", 0x00020000)  # CLONE_NEWNS
     attributes = struct.pack("=4Q", 1 | 2, 0, 1 << 18, 0)  # set MOUNT_ATTR_ RDONLY and NOSUID; MS_PRIVATE
     call_libc("syscall", 442, -100, b"/", 0x8000, attributes, len(attributes))  # mount_setattr(AT_FDCWD, AT_RECURSIVE)
-    for folder, files in (("/proc", 1), (scratch, 1000)):
+    packages = [f"{LIBRARY}/{end}-packages" for end in ("site", "dist", "../python3/site", "../python3/dist")]
+    for folder, files in (("/proc", 1), (scratch, 1000), *((path, 1) for path in packages if os.path.isdir(path))):
         options = f"size={SCRATCH_BYTES},nr_inodes={files},mode=777"
         call_libc("mount", b"none", os.fsencode(folder), b"tmpfs", 2 | 4 | 8, options.encode())  # NOSUID NODEV NOEXEC
 
@@ -389,15 +407,22 @@ def seccomp():
 
 FRAME = struct.Struct(">cI")  # a frame is its kind and the length of the text that follows
 READY, LOADED, RETURNED, RAISED, OUT_OF_MEMORY, TOO_LARGE, BAD_SYNTAX = b"!", b"L", b"R", b"E", b"M", b"T", b"S"
+# May be applied to the answer inside: they need no expected value, and what they make of it is plainer. The functions
+# are taken here, before a program can put others in their place.
+INSIDE = "abs dict float frozenset int len list map max min repr round set sorted str sum tuple".split()
+INSIDE = {name: getattr(builtins, name) for name in INSIDE}
+MEMBERS = "_members"  # of what "in" is asked about: an iterator has some, too
+INSIDE[MEMBERS] = lambda value: value if type(value) in (str, bytes) else list(value)
+RAN = "_assertions_that_ran"  # a list that a Check which runs as a whole fills, so that somebody can count
 CHANNEL = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the channel to the supervisor
 
 
 def runner(settings, channel, output=None):
     """Confine this process, read the job, run it. Never returns."""
     try:
-        with open(channel, "rb", closefd=False) as order:
-            (first, last), job = json.loads(order.readline()), json.loads(order.readline())
-        tests = job["tests"][first:last]
+        with open(channel, "rb", closefd=False) as order:  # the program, then a line for each of its tests to run here
+            count, job = int(order.readline()), json.loads(order.readline())
+            tests = [json.loads(order.readline()) for _ in range(count)]
         stdin = null = os.open(os.devnull, os.O_RDWR)  # its own: flags of the zygote's would stay for the next runner
         if "stdin" in tests[0]:
             with open("stdin", "wb") as file:
@@ -430,9 +455,10 @@ def run_untrusted(job, tests):
     def load():
         try:
             exec(compile(job["source"], "program.py", "exec", dont_inherit=True), namespace)
-        except SystemExit as leave:
-            if not reads_stdin or leave.code not in (None, 0):
-                raise
+        except BaseException as error:
+            left = reads_stdin and isinstance(error, SystemExit) and error.code in (None, 0)
+            if not left and (reads_stdin or job["entry_point"] not in namespace):
+                raise  # once the function is there, what follows it cannot fail its tests
         if reads_stdin:  # what Python does before it ends
             atexit._run_exitfuncs()
             namespace.clear()
@@ -443,6 +469,7 @@ def run_untrusted(job, tests):
         if "args" in test:
             return namespace[job["entry_point"]](*decode(test["args"]), **decode(test["kwargs"]))
         scope = dict(namespace)  # what one test defines is not there for the next
+        scope |= {RAN: []} if test["whole"] else {name: INSIDE[name] for name in INSIDE if name != job["entry_point"]}
         exec(compile(test["setup"], "test.py", "exec"), scope)
         return [eval(compile(code, "test.py", "eval"), scope) for code in test["expressions"]]
 
@@ -484,12 +511,13 @@ def write_all(descriptor, data):
 
 def zygote(settings, control):
     """Serve the supervisor's orders, which come with the descriptors of a new runner's channel and standard output."""
-    import builtins
     import gc
 
     for module in ("bisect", "collections", "functools", "heapq", "itertools", "math", "operator", "re", "typing"):
         __import__(module)  # what programs import most; more would make every fork slower
     builtins.exit = builtins.quit = sys.exit  # these come with the module site, which is not loaded
+    sys.argv[:] = sys.orig_argv[:] = ["program.py"]
+    sys.set_int_max_str_digits(0)  # the limit of CPU time is enough
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):  # the trainer's: not for this process
         os.dup2(null, descriptor)
@@ -529,27 +557,17 @@ def confine(settings):
     switch_on(be_the_one_to_kill)
     layers["read_only"] = layers["processes"] and switch_on(read_only, scratch)
     layers["files"] = switch_on(landlock, scratch)
-    user = settings["user"], library_is_private()
-    harmless = layers["files"] or not user[1]  # the right to read all files needs Landlock's limits
-    layers["own_user"] = os.geteuid() == 0 and harmless and works(leave_root, *user)
-    if layers["own_user"]:
+    ways = (False, True) if layers["files"] else (False,)  # the right to read all files needs Landlock's limits
+    ways = [way for way in ways if os.geteuid() == 0 and works(leave_root, settings["user"], way)]
+    layers["own_user"] = bool(ways)
+    if ways:
         os.chown(scratch, settings["user"], -1)
-        leave_root(*user)
+        leave_root(settings["user"], ways[0])
     else:
         switch_on(keep_capabilities, 0)
     layers["dies_with_parent"] = switch_on(die_with_parent)
     seccomp_filter()
     layers["seccomp"] = works(seccomp)
-
-
-def library_is_private():
-    """Does Python's library lie in a folder that others cannot enter, such as root's home?"""
-    folder = LIBRARY
-    while folder != "/":
-        if not os.stat(folder).st_mode & 1:
-            return True
-        folder = os.path.dirname(folder)
-    return False
 
 
 def empty_folder(path):
@@ -576,15 +594,18 @@ def empty_folder(path):
 # 5. Supervisor: runs none of the program's code; it reads what runners write as bytes, and does not trust it
 
 
+BUSY = 8  # so many times the CPU time that it gets, a program may wait for its turn: others are not its fault
+
+
 def wall_seconds(cpu_seconds):
-    """The wall time limit behind a limit of CPU time: generous, since a busy machine is not the program's fault."""
+    """How long all tests of a program together may wait for anything but their turn."""
     return 4 * cpu_seconds + 2
 
 
 class Runner:
     """A runner process, seen from its supervisor."""
 
-    def __init__(self, settings, job, first, last, prints):
+    def __init__(self, settings, job, prints):
         self.settings, self.exit_code, self.printed, self.received = settings, None, bytearray(), bytearray()
         self.channel, theirs = socket.socketpair()
         self.output, output = os.pipe() if prints else (None, None)
@@ -594,7 +615,7 @@ class Runner:
         theirs.close()
         if prints:
             os.close(output)
-        self.channel.sendall(b"[%d, %d]\n%s" % (first, last, job))
+        self.channel.sendall(job)
         ready, sender, _, _ = self.channel.recvmsg(1, socket.CMSG_SPACE(12))  # written before any of its code runs
         if ready != READY:
             raise OSError("a runner could not be confined")
@@ -612,27 +633,32 @@ class Runner:
         except (OSError, TypeError):
             return 0.0 if self.pid else time.monotonic()  # it has just died; macOS: wall time
 
-    def frame(self):
-        """Wait for the next frame: (kind, text, CPU seconds since the last). Where none comes, because the runner is
-        over a limit or has died, the kind is the name of a verdict, and the runner must be closed."""
-        limit = self.settings["cpu_seconds"]
-        cpu_start, wall_end = self.cpu_seconds(), time.monotonic() + wall_seconds(limit)
+    def frame(self, patience):
+        """Wait for the next frame: (kind, text, CPU seconds since the last, seconds that it waited). Where none comes,
+        because the runner is over a limit, has waited for `patience` seconds or has died, the kind is the name of a
+        verdict, and the runner must be closed."""
+        limit, cpu_start, start = self.settings["cpu_seconds"], self.cpu_seconds(), time.monotonic()
         while True:
             seconds = max(0.0, self.cpu_seconds() - cpu_start)
+            waited = max(0.0, time.monotonic() - start - BUSY * seconds)
             if len(self.received) >= FRAME.size:
                 kind, length = FRAME.unpack_from(self.received)
                 if length > MAX_VALUE_BYTES:
-                    return "output_limit", f"returned more than {MAX_VALUE_BYTES} bytes", seconds
+                    return "output_limit", f"returned more than {MAX_VALUE_BYTES} bytes", seconds, waited
                 if len(self.received) >= FRAME.size + length:
-                    text = self.received[FRAME.size : FRAME.size + length].decode("utf-8", "replace")
+                    text = bytes(self.received[FRAME.size : FRAME.size + length])
                     del self.received[: FRAME.size + length]
-                    return kind, text, seconds
+                    return kind, text, seconds, waited
             if len(self.printed) > MAX_VALUE_BYTES:
-                return "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes", seconds
-            wall_left = wall_end - time.monotonic()
-            if seconds >= limit or wall_left <= 0:
-                return "timeout", "out of CPU time" if seconds >= limit else "out of wall time: it waits", seconds
-            for descriptor, _ in self.poll.poll(1000 * min(limit - seconds, wall_left) + 1):
+                return "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes", seconds, waited
+            if seconds >= limit or waited >= patience:
+                return (
+                    "timeout",
+                    "out of CPU time" if seconds >= limit else "out of wall time: it waits",
+                    seconds,
+                    waited,
+                )
+            for descriptor, _ in self.poll.poll(1000 * min(limit - seconds, patience - waited) + 1):
                 if descriptor == 0:
                     os._exit(1)  # the trainer is gone: the zygote notices, and kills the runner
                 try:
@@ -646,7 +672,7 @@ class Runner:
                 elif descriptor == self.output:
                     self.poll.unregister(descriptor)
                 else:
-                    return (*self.why_it_died(), seconds)
+                    return (*self.why_it_died(), seconds, waited)
 
     def why_it_died(self):
         code = self.close()
@@ -679,51 +705,55 @@ WHAT_OF_FRAME = {
 }
 
 
-def run_job(settings, prints, job):
-    """Run a program's tests, of which prints[i] says whether the i-th is about standard output. Returns for each
-    [what, text, CPU seconds]; what is "returned" (text: a value), "printed" (text: standard output) or the name of a
-    verdict (text: its reason)."""
-    records, room = [], MAX_REPLY_BYTES
+def run_job(settings, kinds, program, tests):
+    """Run a program's tests, each a line of JSON. A test of a kind ("prints": it is about standard output, "alone") has
+    a runner of its own, which knows of no other test. Returns for each test [what, text, CPU seconds]; what is
+    "returned" (text: a value), "printed" (text: standard output) or the name of a verdict (text: its reason)."""
+    records, room, patience = [], MAX_REPLY_BYTES, wall_seconds(settings["cpu_seconds"])
 
-    def record(kind, text, seconds):
-        nonlocal room
+    def record(kind, text, seconds, waited):
+        nonlocal room, patience
         what = kind if isinstance(kind, str) else WHAT_OF_FRAME.get(kind, "runtime_error")  # a frame can be forged
-        room -= len(text)
+        text = text if isinstance(text, bytes) else text.encode()
+        room, patience = room - len(text), patience - waited
         if room < 0:
-            what, text = "output_limit", f"all tests together returned more than {MAX_REPLY_BYTES} bytes"
+            what, text = "output_limit", b"all tests together returned more than %d bytes" % MAX_REPLY_BYTES
         records.append([what, text if what in ("returned", "printed") else text[:300], seconds])
 
-    while len(records) < len(prints):
+    while len(records) < len(tests):
         if [what for what, _, _ in records].count("timeout") >= settings["max_timeouts"]:
-            record("skipped", "too many tests before it timed out", 0.0)
+            record("skipped", "too many tests before it timed out", 0.0, 0.0)
             continue
         first = last = len(records)  # the tests that share a runner
-        while last == first or (last < len(prints) and not (settings["isolate"] or prints[first] or prints[last])):
+        while last == first or (last < len(tests) and not (settings["isolate"] or kinds[first] or kinds[last])):
             last += 1
-        runner = Runner(settings, job, first, last, prints[first])
-        kind, text, seconds = runner.frame()
-        if kind == LOADED and prints[first]:
+        prints = kinds[first] == "prints"
+        runner = Runner(settings, b"%d\n%s%s" % (last - first, program, b"".join(tests[first:last])), prints)
+        kind, text, *times = runner.frame(patience)
+        if kind == LOADED and prints:
             runner.close()
-            kind, text = "printed", runner.printed.decode("utf-8", "replace")
-            if len(runner.printed) > MAX_VALUE_BYTES:
+            kind, text = "printed", bytes(runner.printed)
+            if len(text) > MAX_VALUE_BYTES:
                 kind, text = "output_limit", f"printed more than {MAX_VALUE_BYTES} bytes"
-            record(kind, text, seconds)
+            record(kind, text, *times)
         elif kind == LOADED:
+            patience -= times[1]
             for _ in range(first, last):
-                kind, text, seconds = runner.frame()
-                record(kind, text, seconds)
+                kind, *others = runner.frame(patience)
+                record(kind, *others)
                 if isinstance(kind, str):  # this runner is over; another one goes on with the next test
                     break
         else:
             for _ in range(first, last):  # it would fail to load again
-                record(RAISED if kind == RETURNED else kind, text, seconds)
+                record(RAISED if kind == RETURNED else kind, text, *times)
         runner.close()
     return records
 
 
 def supervisor(settings):
-    """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. Its standard input has two lines of JSON a job,
-    the first for itself, the second for runners; its standard output a line a reply, the first says what is on."""
+    """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. A job is lines of JSON on its standard input:
+    the kinds of the tests, then for runners the program and each test. A reply is a line of JSON, [what, length of the
+    text, CPU seconds] of each test, and the texts as they are. What is said first is what is on."""
     settings["user"] = 60_000 + os.getpid() % 5_000
     settings["layers"] = dict.fromkeys(LAYERS, False) | {"limits": works(limit_resources, settings, 1)}
     settings["layers"]["network"] = settings["layers"]["processes"] = switch_on(own_namespaces)
@@ -733,9 +763,12 @@ def supervisor(settings):
         zygote(settings, control)
     control.close()
     write_all(1, settings["zygote"].recv(1 << 16))
-    while prints := sys.stdin.buffer.readline():
-        records = run_job(settings, json.loads(prints), sys.stdin.buffer.readline())
-        write_all(1, json.dumps(records).encode() + b"\n")
+    while kinds := sys.stdin.buffer.readline():
+        kinds, program = json.loads(kinds), sys.stdin.buffer.readline()
+        records = run_job(settings, kinds, program, [sys.stdin.buffer.readline() for _ in kinds])
+        write_all(1, json.dumps([[what, len(text), seconds] for what, text, seconds in records]).encode() + b"\n")
+        for _, text, _ in records:
+            write_all(1, text)
     os._exit(0)  # the trainer is gone
 
 
@@ -747,12 +780,14 @@ if __name__ == "__main__" and sys.argv[1:2] == ["--supervisor"]:  # before the i
 # 6. The trainer's side: what is run, and what came of it
 
 import ast
-import builtins
+import contextlib
 import fcntl
 import math
 import queue
+import re
 import shutil
 import subprocess
+import symtable
 import tempfile
 import threading
 import weakref
@@ -780,8 +815,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """Call the entry point, compare what it returns: Call(([3, 1],), [1, 3]). Where several values are right,
-    `expected` may be a function that tells of the returned value whether it is."""
+    """Call the entry point, compare what it returns: Call(([3, 1],), [1, 3])."""
 
     args: Sequence[Any]
     expected: Any
@@ -789,9 +823,17 @@ class Call:
 
 
 @dataclass(frozen=True)
+class FromJson:
+    """What a Call expects, as JSON has it: a list may be a tuple, the key "1" may be 1. Any of the values will do."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Check:
     """An assertion, with statements that prepare it before: Check("assert f([3, 1]) == [1, 3]"). Where it cannot be
-    taken apart so that the program does not see the expected value, the detail of its result says so."""
+    taken apart so that the program does not see the expected value, it runs as a whole, in a process of its own, and
+    the detail of its result says so."""
 
     code: str
 
@@ -834,17 +876,33 @@ class Result:
         return all(self.passed)
 
 
+NUMBERS = threading.RLock()
+
+
+@contextlib.contextmanager
+def long_numbers() -> Iterator[None]:
+    """Python refuses to read integers of more than 4300 digits; in a file of tests, they are no attack."""
+    with NUMBERS:
+        digits = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)
+        try:
+            yield
+        finally:
+            sys.set_int_max_str_digits(digits)
+
+
+@long_numbers()
 def read_test(row: Any) -> Call | Check | StdIO:
     """A test as problem files write it: {"args", "expected", "kwargs"?}, {"assert"} or {"stdin", "stdout"}."""
     if isinstance(row, dict):
         if isinstance(row.get("args"), list) and "expected" in row and isinstance(row.get("kwargs", {}), dict):
-            return Call(tuple(row["args"]), row["expected"], row.get("kwargs", {}))
+            return Call(tuple(row["args"]), FromJson((row["expected"],)), row.get("kwargs", {}))
         if isinstance(row.get("assert"), str):
             code = row["assert"].strip()
-            for text in (code, f"assert {code}"):
+            for text in (code,) if code.startswith("assert") else (code, f"assert {code}"):
                 try:
-                    return Check("\n".join(map(ast.unparse, parse_check(text))))
-                except SyntaxError as error:
+                    return Check(ast.unparse(parse_check(text)))
+                except (SyntaxError, RecursionError, MemoryError) as error:
                     reason = error
             raise ValueError(f"not an assert statement: {code!r:.80} ({reason})")
         if isinstance(row.get("stdin"), str) and isinstance(row.get("stdout"), str):
@@ -857,155 +915,261 @@ class SandboxError(RuntimeError):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 7. Comparison, led by the expected value, which is trusted: the actual one is decoded data
+# 7. Comparison: the actual value is data that somebody may have chosen so that it takes long, or much memory
+
+
+def opened(data: Any) -> tuple[str, Any]:
+    """What kind of value tagged JSON states, and the value or its items. Kinds of equal values are equal."""
+    if isinstance(data, dict):
+        ((tag, body),) = data.items()
+        if tag in ("int", "float", "complex"):
+            return "number", decode_number(tag, body)
+        return "set" if tag == "frozenset" else "opaque" if tag == "object" else tag, body
+    if isinstance(data, bool | int | float):
+        return "number", data
+    return type(data).__name__, data  # list, str, NoneType
+
+
+def same(wanted: Any, data: Any, exact: bool = False, json_like: bool = False) -> bool:
+    """Are two values, both as encode() makes them, equal? Raises ValueError, TypeError, ... where the second is none.
+
+    Python's == for plain data: 1 == 1.0 == True, a list is no tuple. Where a float is wanted, there is a tolerance
+    (relative 1e-6, absolute 1e-9), and nan equals nan; members of sets and keys of dicts must be equal exactly.
+    exact: no tolerance, and an error where an object comes that could define its own ==. json_like: see FromJson.
+    """
+    (kind, wanted), (other, got) = opened(wanted), opened(data)
+    if other == "opaque" and exact:
+        raise TypeError(f"a {got!s:.80} object is not plain data")
+    if kind != other and not (json_like and (kind, other) == ("list", "tuple")):
+        return False
+    if kind in ("list", "tuple"):
+        return len(wanted) == len(got) and all(same(w, g, exact, json_like) for w, g in zip(wanted, got, strict=True))
+    if kind == "set":
+        return len(wanted) == len(got) and set(map(key_text, wanted)) == set(map(key_text, got))
+    if kind == "dict":
+        values = {key_text(key, json_like): value for key, value in wanted}
+        pairs = [(key_text(key, json_like), value) for key, value in got]
+        found = len(pairs) == len(values) and all(key in values for key, _ in pairs)
+        return found and all(same(values.pop(key), value, exact, json_like) for key, value in pairs)
+    if kind == "number" and not exact and isinstance(wanted, float) and not isinstance(got, complex):
+        try:
+            return (wanted != wanted and got != got) or math.isclose(wanted, got, rel_tol=1e-6, abs_tol=1e-9)
+        except OverflowError:  # an int too large for a float
+            return False
+    return kind != "opaque" and bool(wanted == got)
+
+
+def key_text(data: Any, json_like: bool = False) -> str:
+    """A text for the member of a set or the key of a dict, equal for equal ones: texts hash by a secret, so that nobody
+    can choose many that hash alike, as one can choose numbers and tuples."""
+    kind, body = opened(data)
+    if kind == "number":
+        if isinstance(body, complex) and body.imag == 0:
+            body = body.real
+        if not isinstance(body, complex) and body - body == 0:
+            if body == int(body):
+                return str(int(body)) if json_like and abs(body) < 1 << 63 else hex(int(body))
+        return repr(body)
+    if kind in ("tuple", "set"):
+        parts = [key_text(item) for item in body]
+        return f"{kind}({','.join(parts if kind == 'tuple' else sorted(parts))})"
+    if kind == "str":
+        return body if json_like else json.dumps(body)
+    if kind in ("bytes", "NoneType"):
+        return f"{kind} {body}"
+    raise TypeError(f"a {kind} is no key")
 
 
 def matches(expected: Any, data: Any) -> bool:
-    """Does what came back, still tagged JSON, equal the expected value? Raises as decode() does.
-
-    Python's == for plain data: 1 == 1.0 == True, a list is no tuple. Where a float is expected, there is a tolerance
-    (relative 1e-6, absolute 1e-9), and nan equals nan; members of sets and keys of dicts must be equal exactly. Sets
-    and dicts are looked up in the expected one, so that no table is made of values that were chosen to collide.
-    """
-    tag, body = "list", data
-    if isinstance(data, dict):
-        ((tag, body),) = data.items()
-    if isinstance(expected, list | tuple):
-        kind = "list" if isinstance(expected, list) else "tuple"
-        return (
-            tag == kind and isinstance(body, list) and len(body) == len(expected) and all(map(matches, expected, body))
-        )
-    if isinstance(expected, set | frozenset | dict):
-        if not isinstance(body, list) or tag not in (("dict",) if isinstance(expected, dict) else ("set", "frozenset")):
-            return False
-        missing = dict(expected) if tag == "dict" else dict.fromkeys(expected)
-        for item in body:
-            key, value = item if tag == "dict" else (item, None)
-            key = decode(key)
-            if key not in missing or not matches(missing.pop(key), value):
-                return False
-        return not missing
-    if isinstance(data, list) or tag in (*CONTAINERS, "dict", "opaque", "iterable"):
-        return False
-    actual = decode(data)
-    if isinstance(expected, float) and isinstance(actual, int | float):
-        try:
-            both_nan = expected != expected and actual != actual
-            return both_nan or math.isclose(expected, actual, rel_tol=1e-6, abs_tol=1e-9)
-        except OverflowError:  # an int too large for a float
-            return False
-    return bool(expected == actual)
+    """Does a value, as encode() makes it, equal what a Call expects? Raises as same() does."""
+    json_like = isinstance(expected, FromJson)
+    options = expected.values if json_like else (expected,)
+    return any(same(encode(option), data, json_like=json_like) for option in options)
 
 
-def same_output(expected: str, actual: str) -> bool:
-    """Do two texts have the same tokens? Where a token with a decimal point is expected, there is the tolerance of
-    matches(); an expected 6 may be printed as 6.0."""
+def same_output(expected: str | bytes, actual: str | bytes) -> bool:
+    """Do two texts have the same tokens? Numbers may differ by 1e-6, absolutely or, where a token with a decimal point
+    or an exponent is expected, relatively. What is written as whole numbers must be the same."""
+    expected, actual = (x.encode("utf-8", "surrogatepass") if isinstance(x, str) else x for x in (expected, actual))
     wanted = expected.split()
     got = actual.split(maxsplit=len(wanted))  # no more work than the expected text is worth
     return len(wanted) == len(got) and all(map(_same_token, wanted, got))
 
 
-def _same_token(expected: str, actual: str) -> bool:
-    if "." not in expected:
-        return expected == (actual.rstrip("0").removesuffix(".") if "." in actual else actual)
-    try:
-        return expected == actual or matches(float(expected), float(actual))
-    except ValueError:
+NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def _same_token(expected: bytes, actual: bytes) -> bool:
+    if expected == actual or not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(actual)):
+        return expected == actual
+    digits = [re.fullmatch(rb"[+-]?\d+", token) is not None for token in (expected, actual)]
+    if all(digits):
         return False
+    if digits[0] and len(expected) > 15:  # more digits than a float has
+        return re.sub(rb"\.0*$", b"", actual) == expected
+    wanted, got = float(expected), float(actual)
+    is_close = math.isclose(wanted, got, rel_tol=0.0 if digits[0] else 1e-6, abs_tol=1e-6)
+    return is_close and math.isfinite(wanted)
 
 
-# What may be evaluated in the trainer when an assertion is taken apart: plain operations on plain data.
+# ----------------------------------------------------------------------------------------------------------------------
+# 8. Assertions: what asks for the program's answer runs in the sandbox, what compares the answer runs in the trainer
+
+# May be evaluated in the trainer, on plain data.
 PLAIN = "abs all any bool float frozenset int isinstance len list max min round set sorted str sum tuple".split()
 PLAIN = {"math": math, **{name: getattr(builtins, name) for name in PLAIN}}
+WHOLE = "evaluated inside the sandbox, expected value in sight"
 
 
 class Splitter(ast.NodeTransformer):
-    """Visits the condition of an assertion; what is not evaluated in the trainer becomes holes[0], holes[1], ..."""
+    """Visits the condition of an assertion. The program's answers become hole(0), hole(1), ..., as large as they can
+    be; `answer == constant` becomes same(0, constant). `failed`: something else would have to be evaluated inside."""
 
-    def __init__(self, entry_point: str | None, setup: list[ast.stmt]):
-        self.entry_point, self.holes = entry_point, []
-        self.plain_names = PLAIN.keys() - {entry_point} - set().union(*map(names_in, setup)) | {"math"}
+    def __init__(self, entry_point: str, setup: list[ast.stmt], condition: ast.expr):
+        self.entry_point, self.bound = entry_point, bound_by(setup)
+        self.holes: list[ast.expr] = []
+        names = {alias.name for node in setup for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
+        self.failed = entry_point in self.bound or "*" in names  # then the function may not be the program's
+        self.required = [condition]  # must be true; elsewhere Python might not come to the second of two parts
+        for node in self.required:
+            self.required += node.values if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else []
 
     def visit(self, node: ast.AST) -> ast.AST:
-        if not isinstance(node, ast.expr) or self.is_plain(node):
-            return self.generic_visit(node)
-        self.holes.append(node)
-        return ast.Subscript(ast.Name("holes", ast.Load()), ast.Constant(len(self.holes) - 1), ast.Load())
+        if self.is_answer(node):
+            self.holes.append(node)
+            return ast.Call(ast.Name("hole", ast.Load()), [ast.Constant(len(self.holes) - 1)], [])
+        self.failed = self.failed or (isinstance(node, ast.expr) and not self.is_plain(node))
+        node = self.generic_visit(node)
+        if (
+            isinstance(node, ast.Compare)
+            and isinstance(node.ops[-1], ast.In | ast.NotIn)
+            and is_hole(node.comparators[-1])
+        ):
+            self.holes[-1] = ast.Call(ast.Name(MEMBERS, ast.Load()), [self.holes[-1]], [])
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq) and len(node.ops) == 1:
+            for hole, other in ((node.left, node.comparators[0]), (node.comparators[0], node.left)):
+                if is_hole(hole) and not any(map(is_hole, ast.walk(other))):
+                    equal = ast.Call(ast.Name("same", ast.Load()), [*hole.args, other], [])
+                    return equal if isinstance(node.ops[0], ast.Eq) else ast.UnaryOp(ast.Not(), equal)
+        return node
 
-    def is_plain(self, node: ast.expr) -> bool:
-        match node:
-            case ast.Compare(ops=operators, comparators=others):  # "is" is about objects, of which only copies arrive
-                singletons = [
-                    isinstance(other, ast.Constant) and other.value in (None, True, False) for other in others
-                ]
-                identities = [isinstance(operator, ast.Is | ast.IsNot) for operator in operators]
-                return all(not i or s for i, s in zip(identities, singletons, strict=True))
-            case ast.Constant() | ast.BoolOp(op=ast.And()) | ast.UnaryOp() | ast.BinOp(op=ast.Add() | ast.Sub()):
-                return True  # not "or": all holes are evaluated, also those that Python would not come to
-            case ast.BinOp():
-                return not any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(node))  # 2 ** 10
-            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.Dict(keys=parts):
-                return not any(part is None or isinstance(part, ast.Starred) for part in parts)  # [*xs], {**xs}
-            case ast.Name(id=name):
-                return name in self.plain_names
-            case ast.Attribute(value=ast.Name(id="math"), attr="isclose" | "pi" | "e" | "inf" | "nan"):
-                return True
-            case ast.Call(func=ast.Attribute() as function):
-                return self.is_plain(function)
-            case ast.Call(func=ast.Name(id=name) as function, args=[_, *others], keywords=[]):
-                return self.is_plain(function) and (not others or name in ("isinstance", "max", "min"))
-        return False
-
-    def function_of(self, node: ast.expr) -> str | None:
-        """The function whose answer, or a part of it, a hole is; None for anything else, since that could hold an
-        expected value or compute one. Where no entry point is known, any function will do."""
+    def is_answer(self, node: ast.AST) -> bool:
+        """Does a node call the entry point, perhaps to go on with its answer? Anything else could hold an expected
+        value, or compute one."""
         match node:
             case ast.Call(func=ast.Name(id=name)) if name == self.entry_point:
-                return name
-            case ast.Call(func=ast.Name(id=name)) if not self.entry_point and name not in dir(builtins):
-                return None if any(isinstance(part, ast.Call) for part in ast.walk(node) if part is not node) else name
-            case ast.Call(
-                func=ast.Name(id="Counter") | ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[]
-            ):
-                return self.function_of(part)
+                return True
+            case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id=name), part], keywords=[]) if name in INSIDE:
+                return self.is_answer(part)
+            case ast.Call(func=ast.Name(id=name), args=[part, *more], keywords=keywords) if name in {
+                *INSIDE,
+                "Counter",
+            }:
+                plain = name == "Counter" or name not in self.bound
+                plain = plain and (name == "round" or not more) and all(k.arg == "reverse" for k in keywords)
+                return plain and self.is_answer(part)
+            case ast.Call(func=ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[]):
+                return self.is_answer(part)
             case ast.Call(func=ast.Attribute(value=part), args=[], keywords=[]):
-                return self.function_of(part)  # f(x).items()
+                return self.is_answer(part)  # f(x).items()
             case ast.Subscript(value=part) | ast.Attribute(value=part):
-                return self.function_of(part)
-        return None
+                return self.is_answer(part)
+        return False
+
+    def is_plain(self, node: ast.expr) -> bool:
+        """May a node, without what is in it, be evaluated in the trainer?"""
+        match node:
+            case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[other]):  # only copies of objects arrive here
+                return isinstance(other, ast.Constant) and other.value in (None, True, False)
+            case ast.Compare(ops=operators):
+                identity = any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
+                return not identity and (len(operators) == 1 or node in self.required)
+            case ast.BoolOp(op=ast.And()):
+                return node in self.required
+            case ast.Constant() | ast.List() | ast.Tuple() | ast.Set() | ast.UnaryOp():
+                return True
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return True
+            case ast.BinOp():
+                return not any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(node))  # 2 ** 10
+            case ast.Dict(keys=keys):
+                return None not in keys  # {**xs}
+            case ast.Name(id=name):
+                return name == "math" or (name in PLAIN and name != self.entry_point and name not in self.bound)
+            case ast.Attribute(value=ast.Name(id="math"), attr=name):
+                return name in ("isclose", "sqrt", "pi", "e", "inf", "nan")
+            case ast.Call(func=ast.Name(id="set" | "frozenset"), args=parts):  # no set is made here of what came
+                return not any(self.is_answer(part) for argument in parts for part in ast.walk(argument))
+            case ast.Call(func=ast.Name(), keywords=[]) | ast.Call(func=ast.Attribute(value=ast.Name(id="math"))):
+                return True
+        return False
+
+
+def is_hole(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hole"
+
+
+class CountAssertions(ast.NodeTransformer):
+    """Has a Check that runs as a whole count the assertions that held."""
+
+    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        return [node, *ast.parse(f"{RAN}.append(1)").body]
 
 
 @functools.lru_cache(maxsize=10_000)
-def split_check(code: str, entry_point: str | None) -> tuple[dict[str, Any], Callable[[list[Any]], bool], bool]:
+@long_numbers()
+def split_check(code: str, entry_point: str | None) -> tuple[dict[str, Any], Callable[[list[Any]], bool]]:
     """Take "assert f(3) == 9" apart: f(3) is evaluated in the sandbox, `value == 9` out here, so that the program never
-    sees the 9. Returns what is evaluated inside, the judge of the values, and whether that worked; where it did not
-    ("assert f(3) == g(3)", a loop around assertions), all of it runs inside. Raises SyntaxError as parse_check does.
+    sees the 9. Returns what is evaluated inside, and the judge of the values. Where that is not possible (no entry
+    point, "assert f(3) == g(3)", a loop around assertions), the whole of it runs inside. Raises as parse_check.
 
     >>> split_check("xs = [3]; assert sorted(f(xs)) == [9]", "f")[0]
-    {'setup': 'xs = [3]', 'expressions': ['f(xs)']}
+    {'setup': 'xs = [3]', 'expressions': ['sorted(f(xs))'], 'whole': False}
     """
-    *setup, last = parse_check(code)
-    splitter = Splitter(entry_point, setup)
-    if isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
-        condition = ast.Expression(splitter.visit(last.test))
-        functions = set(map(splitter.function_of, splitter.holes))
-        if len(functions) == 1 and None not in functions:
-            compiled = compile(ast.fix_missing_locations(condition), "assertion", "eval")
-            inside = {
-                "setup": "\n".join(map(ast.unparse, setup)),
+    tree = parse_check(code)
+    *setup, last = tree.body
+    if entry_point and isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
+        splitter = Splitter(entry_point, setup, last.test)
+        condition = ast.fix_missing_locations(ast.Expression(splitter.visit(last.test)))
+        if splitter.holes and not splitter.failed:
+            compiled = compile(condition, "assertion", "eval")
+
+            def judge(values: list[Any]) -> bool:
+                scope = {"__builtins__": {}, **PLAIN, "hole": lambda i: decode(values[i], MAX_HASHED)}
+                scope["same"] = lambda i, wanted: same(encode(wanted), values[i], exact=True)
+                return bool(eval(compiled, scope))
+
+            lines = map(ast.unparse, needed(setup, splitter.holes))
+            return {
+                "setup": "\n".join(lines),
                 "expressions": list(map(ast.unparse, splitter.holes)),
-            }
-            scope = {"__builtins__": {}, **PLAIN}
-            return inside, lambda values: bool(eval(compiled, scope | {"holes": values})), True
-    return {"setup": code.strip(), "expressions": ["True"]}, lambda values: values == [True], False
+                "whole": False,
+            }, judge
+    counted = ast.unparse(CountAssertions().visit(parse_check(code)))
+    return {"setup": counted, "expressions": [f"len({RAN})"], "whole": True}, lambda values: values != [0]
 
 
-def parse_check(code: str) -> list[ast.stmt]:
-    """The statements of a Check. Raises SyntaxError if there is no assertion in the last one."""
-    statements = ast.parse(code.strip()).body
-    if not statements or not has_assertion(statements[-1]):
-        raise SyntaxError("expected an assert statement")
-    return statements
+def needed(statements: list[ast.stmt], target: list[ast.expr] | list[ast.stmt]) -> list[ast.stmt]:
+    """Of the statements before a target those that it may need: not the assertions, which are other tests, nor the
+    constants that it does not use, which may be what another test expects."""
+    names, kept = names_in(target), []
+    for statement in reversed(statements):
+        constant = isinstance(statement, ast.Assign) and not any(isinstance(n, ast.Call) for n in ast.walk(statement))
+        if not (constant or has_assertion(statement)) or names & bound_by([statement]):
+            kept.append(statement)
+            names |= names_in([statement])
+    return kept[::-1]
+
+
+def parse_check(code: str) -> ast.Module:
+    """The statements of a Check. Raises SyntaxError if they have no assertion that can fail."""
+    tree = ast.parse(code.strip())
+    conditions = [node.test for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    if any(isinstance(condition, ast.Tuple) and condition.elts for condition in conditions):
+        raise SyntaxError("an assertion about a tuple in parentheses is always true")
+    if all(isinstance(condition, ast.Constant) and condition.value for condition in conditions):
+        raise SyntaxError("expected an assert statement that can fail")
+    return tree
 
 
 def has_assertion(tree: ast.AST) -> bool:
@@ -1013,9 +1177,9 @@ def has_assertion(tree: ast.AST) -> bool:
 
 
 def split_test_function(code: str, entry_point: str) -> list[Check]:
-    """Take a test function, such as HumanEval's `def check(candidate): ...`, apart into a Check for each assertion. A
-    loop around assertions stays whole; each Check brings the statements before it. Raises SyntaxError if the function
-    called check, or else the last one, has no assertion.
+    """Take a test function, such as HumanEval's `def check(candidate): ...`, apart into a Check for each statement that
+    asserts something, with the statements before that it may need. A function that is more than a list of these
+    becomes one Check. Raises SyntaxError if the function called check, or else the last one, has no assertion.
 
     >>> split_test_function("def check(g):\\n    assert g(1) == 1\\n    x = 2\\n    assert g(x) == 2", "f")
     [Check(code='assert f(1) == 1'), Check(code='x = 2\\nassert f(x) == 2')]
@@ -1025,68 +1189,100 @@ def split_test_function(code: str, entry_point: str) -> list[Check]:
     function = next((node for node in functions if node.name == "check"), functions[-1] if functions else None)
     if function is None or not has_assertion(function) or len(function.args.args) != 1:
         raise SyntaxError("expected a function of one argument with assertions, such as check(candidate)")
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and node.id == function.args.args[0].arg:
-            node.id = entry_point
+    candidate, inner = function.args.args[0].arg, [node for part in function.body for node in ast.walk(part)]
     before, checks = statements[: statements.index(function)], []
+    for node in inner:
+        leaves = isinstance(node, ast.Return | ast.Global | ast.Nonlocal | ast.Yield)
+        tests_later = isinstance(node, ast.FunctionDef | ast.ClassDef) and has_assertion(node)
+        bound = getattr(node, "arg", "") == candidate  # as an argument of something else
+        if isinstance(node, ast.Name) and node.id == candidate:
+            node.id, bound = entry_point, isinstance(node.ctx, ast.Store)
+        if leaves or tests_later or bound:
+            return [Check(f"{code}\n{function.name}({entry_point})")]
     for statement in function.body:
-        if not has_assertion(statement):
-            before.append(statement)
-        elif not (isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Constant)):  # "assert True"
-            checks.append(Check("\n".join(map(ast.unparse, [*before, statement]))))
+        is_assertion = isinstance(statement, ast.Assert)
+        says_nothing = is_assertion and isinstance(statement.test, ast.Constant)  # "assert True"
+        if has_assertion(statement) and not says_nothing:
+            checks.append(Check("\n".join(map(ast.unparse, [*needed(before, [statement]), statement]))))
+        before += [] if is_assertion else [statement]
     return checks
 
 
-def names_in(tree: ast.AST) -> set[str]:
-    """The names that statements bind, and those that they read."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    return names | {node.asname or node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+def names_in(trees: Sequence[ast.AST]) -> set[str]:
+    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-INSIDE = "evaluated inside the sandbox, expected value in sight"
+def bound_by(trees: Sequence[ast.AST]) -> set[str]:
+    """The names that code binds, but those of `from module import *`."""
+    table = symtable.symtable("\n".join(map(ast.unparse, trees)), "tests", "exec")
+    return {name.get_name() for name in table.get_symbols() if name.is_assigned() or name.is_imported()}
 
 
-def prepare(program: Program) -> tuple[dict[str, Any], list[Callable[[str], bool]], list[str]]:
-    """The job as the sandbox sees it, without expected values; for each test a judge of the text that comes back, and
-    what to say of a pass. No judge does more work than the expected value, or a megabyte, is worth."""
-    tests, judges, notes = [], [], []
-    for test in program.tests:
-        note = ""
+# ----------------------------------------------------------------------------------------------------------------------
+# 9. Judges: what goes into the sandbox, and what is made of what comes out
+
+Judge = Callable[[bytes], bool]
+MAX_STDIN = 10 << 20
+MAX_CHECKED = 1 << 18  # bytes of the values that an assertion asks for
+
+
+def prepare(program: Program) -> tuple[list[Any], list[Judge], list[str]]:
+    """The job as the sandbox sees it, without expected values; for each test a judge of what comes back, and what to
+    say of a pass. Raises ValueError for a test that cannot be run."""
+    prepared = [prepare_test(test, program.entry_point) for test in program.tests]
+    kinds, tests, judges, notes = map(list, zip(*prepared, strict=True)) if prepared else ([], [], [], [])
+    return [kinds, {"source": program.source, "entry_point": program.entry_point}, *tests], judges, notes
+
+
+def prepare_test(test: Call | Check | StdIO, entry_point: str | None) -> tuple[str, dict[str, Any], Judge, str]:
+    """Its kind for run_job, what the sandbox sees of it, its judge, and what to say of a pass."""
+    try:
         if isinstance(test, Call):
-            if not program.entry_point:
+            if not entry_point:
                 raise ValueError("a Call test needs the program's entry_point")
-            tests.append({"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))})
-            judges.append(functools.partial(judge_call, test.expected))
-        elif isinstance(test, Check):
-            inside, judge, split = split_check(test.code, program.entry_point)
-            tests.append(inside)
-            judges.append(functools.partial(judge_check, test.code, judge))
-            note = "" if split else INSIDE
-        else:
-            if len(test.stdin) > SCRATCH_BYTES // 4:
-                raise ValueError("the standard input of a StdIO test is too long")
-            tests.append({"stdin": test.stdin})
-            judges.append(functools.partial(same_output, test.stdout))
-        notes.append(note)
-    return {"source": program.source, "entry_point": program.entry_point, "tests": tests}, judges, notes
+            inside = {"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))}
+            json_like = isinstance(test.expected, FromJson)
+            options = list(map(encode, test.expected.values if json_like else (test.expected,)))
+            options = [(option, json.dumps(option).encode()) for option in options]
+            if any(b'{"opaque"' in text or b'{"object"' in text for _, text in options):
+                raise ValueError("a Call expects something that is no plain data")
+            return "", inside, functools.partial(judge_call, options, json_like), ""
+        if isinstance(test, Check):
+            inside, judge = split_check(test.code, entry_point)
+            judge = functools.partial(judge_check, judge)
+            return ("alone", inside, judge, WHOLE) if inside["whole"] else ("", inside, judge, "")
+        if (size := len(test.stdin.encode("utf-8", "surrogatepass"))) > MAX_STDIN:
+            raise ValueError(f"a standard input of {size} bytes, where {MAX_STDIN} are possible")
+        return "prints", {"stdin": test.stdin}, functools.partial(same_output, test.stdout), ""
+    except (RecursionError, MemoryError):
+        raise ValueError("a test that is nested too deeply") from None
+    except SyntaxError as error:
+        raise ValueError(f"not a Check: {error}") from None
 
 
-def judge_call(expected: Any, text: str) -> bool:
-    if callable(expected):
-        return bool(expected(decode(json.loads(text))))
-    if len(text) > 1000 + 30 * len(json.dumps(encode(expected))):  # equal numbers may be written as 1 and 1.0000000001
-        return False
-    return matches(expected, json.loads(text))
+def judge_call(options: list[tuple[Any, bytes]], json_like: bool, text: bytes) -> bool:
+    """options: each value that is expected, as encode() makes it, and as text."""
+    if any(text == wanted for _, wanted in options):
+        return True
+    fitting = [value for value, wanted in options if may_state(text, wanted)]
+    data = json.loads(text) if fitting else None
+    return any(same(value, data, json_like=json_like) for value in fitting)
 
 
-def judge_check(code: str, judge: Callable[[list[Any]], bool], text: str) -> bool:
-    if len(text) > (limit := (1 << 16) + 30 * len(code)):
-        raise TooLarge(f"the values that this assertion asks for take more than {limit} bytes; a Call may take more")
-    return judge(decode(json.loads(text)))
+def may_state(text: bytes, wanted: bytes) -> bool:
+    """Is a text small enough to state the value that `wanted` states? Nothing larger is decoded. Equal numbers may be
+    written as 1 and 1.0000000001, as a large int with a tag, and a list as a tuple with one."""
+    most = {b"[": wanted.count(b"["), b"{": wanted.count(b"[") + wanted.count(b"{"), b",": wanted.count(b",")}
+    return len(text) <= 1000 + 30 * len(wanted) and all(text.count(c) <= most[c] + 1000 for c in most)
 
 
-def judge_records(records: list[list[Any]], judges: list[Callable[[str], bool]], notes: list[str]) -> Result:
+def judge_check(judge: Callable[[list[Any]], bool], text: bytes) -> bool:
+    if len(text) > MAX_CHECKED:
+        raise TooLarge(f"this assertion asks for values of more than {MAX_CHECKED} bytes; a Call may take more")
+    return judge(json.loads(text))
+
+
+def judge_records(records: list[tuple[str, bytes, float]], judges: list[Judge], notes: list[str]) -> Result:
     """Compare what came back with what was expected."""
     verdicts, details, seconds = [], [], []
     for (what, text, cpu_seconds), judge, note in zip(records, judges, notes, strict=True):
@@ -1095,16 +1291,18 @@ def judge_records(records: list[list[Any]], judges: list[Callable[[str], bool]],
             try:
                 if judge(text):
                     verdict, detail = Verdict.passed, note
+                elif note:
+                    detail = "no assertion of this test was reached"
                 else:
                     short = what == "returned" and len(text) < 10_000
-                    got = decode(json.loads(text)) if short else text
+                    got = decode(json.loads(text), MAX_HASHED) if short else text[:1000].decode("utf-8", "replace")
                     detail = f"got {got!r}"
             except TooLarge as error:
                 verdict, detail = Verdict.output_limit, str(error)
-            except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+            except Exception as error:  # not what encode() makes, or what a function that judges does not expect
                 detail = f"not comparable: {error}"
-        elif not (note and text.startswith("AssertionError")):
-            verdict, detail = Verdict(what), text
+        elif not (note and text.startswith(b"AssertionError")):
+            verdict, detail = Verdict(what), text.decode("utf-8", "replace")
         verdicts.append(verdict)
         details.append(detail.encode("unicode_escape").decode()[:300])  # a terminal or a log may show it
         seconds.append(cpu_seconds)
@@ -1112,7 +1310,7 @@ def judge_records(records: list[list[Any]], judges: list[Callable[[str], bool]],
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 8. Sandbox: a pool of workers
+# 10. Sandbox: a pool of workers
 
 
 class WorkerDied(Exception):
@@ -1140,12 +1338,11 @@ class Worker:
         WORKERS.add(self)
         return self.receive(patience=60.0)
 
-    def ask(self, job: dict[str, Any], patience: float) -> Any:
+    def ask(self, job: list[Any], patience: float) -> list[tuple[str, bytes, float]]:
         """Send a job, wait for the reply, `patience` seconds at most. Raises WorkerDied."""
-        for line in ["stdin" in test for test in job["tests"]], job:
-            self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        self.process.stdin.write("".join(json.dumps(line) + "\n" for line in job).encode())
         self.process.stdin.flush()
-        return self.receive(patience)
+        return [(what, self.process.stdout.read(length), seconds) for what, length, seconds in self.receive(patience)]
 
     def receive(self, patience: float) -> Any:
         poll = select.poll()
@@ -1158,16 +1355,12 @@ class Worker:
     def stop(self) -> None:
         """Kill the supervisor and all below it."""
         if self.process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
-                try:
+                with contextlib.suppress(OSError):  # what was left to be written
                     pipe.close()
-                except OSError:  # what was left to be written
-                    pass
             self.process = None
 
 
@@ -1279,7 +1472,10 @@ class Sandbox:
                     future.set_exception(error)
 
     def _run(self, worker: Worker, program: Program) -> Result:
-        job, judges, notes = prepare(program)
+        try:
+            job, judges, notes = prepare(program)
+        except Exception as error:
+            return self._failed(program, f"this test cannot be run: {error}")
         patience = 60 + 2 * wall_seconds(self.settings["cpu_seconds"]) * len(judges)
         for _ in range(2):  # an infrastructure failure gets one retry
             try:
@@ -1295,9 +1491,12 @@ class Sandbox:
                     worker.stop()
             else:
                 return judge_records(records, judges, notes)
+        return self._failed(program, reason)
+
+    def _failed(self, program: Program, reason: str) -> Result:
         self.sandbox_errors += 1
-        n = len(judges)
-        return Result((Verdict.sandbox_error,) * n, (reason,) * n, (0.0,) * n)
+        n = len(program.tests)
+        return Result((Verdict.sandbox_error,) * n, (reason[:300],) * n, (0.0,) * n)
 
     def close(self) -> None:
         """Kill all workers and cancel the programs that wait. Safe to call twice."""
@@ -1305,11 +1504,9 @@ class Sandbox:
             if self._closed:
                 return
             self._closed = True
-            try:
+            with contextlib.suppress(queue.Empty):
                 while True:
                     self._jobs.get_nowait()[1].cancel()
-            except queue.Empty:
-                pass
             for worker in self._workers:
                 worker.stop()
                 self._jobs.put(None)  # ends a thread
@@ -1349,7 +1546,7 @@ def make_scratch() -> tuple[Path, int]:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 9. Command line
+# 11. Command line
 
 
 def self_test(sandbox: Sandbox) -> bool:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import minirl
-from minirl import FAMILIES, Call, Sandbox, UsageError, load_policy, load_problems, toy_mistakes, toy_problems
+from minirl import FAMILIES, Call, FromJson, Sandbox, UsageError, load_policy, load_problems, toy_mistakes, toy_problems
 
 
 def test_splits_are_disjoint_fixed_and_cover_all_families():
@@ -108,7 +108,8 @@ def test_a_problem_file_is_read(tmp_path):
     }
     (tmp_path / "p.jsonl").write_text(json.dumps(GOOD) + "\n\n" + json.dumps(more) + "\n")
     first, second = load_problems(tmp_path / "p.jsonl")
-    assert first.tests == [Call((1, 2), 3)] and first.program("    return a + b").source.startswith("def add(a, b):\n ")
+    assert first.tests == [Call((1, 2), FromJson((3,)))]
+    assert first.program("    return a + b").source.startswith("def add(a, b):\n ")
     assert second.task_id == "7" and second.program("x = 1").source == "x = 1"
 
 

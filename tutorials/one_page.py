@@ -3,8 +3,8 @@
     python tutorials/one_page.py
 
 A step takes 8 problems, lets the model write 8 programs for each, and runs them against the tests of their problem.
-Programs that pass become likelier, those that fail less likely. Nobody shows the model a solution. After a minute on two
-cores (the first time, the base model takes one more), the share of programs that pass all tests has risen:
+Programs that pass become likelier, those that fail less likely. Nobody shows the model a solution. After a minute on
+two cores (the first time, the base model takes one more), the share of programs that pass all tests has risen:
 
     held-out problems, before: 0.16
     steps  1 to  5: 0.21 of the samples pass all tests
