@@ -996,12 +996,14 @@ def same_output(expected: str | bytes, actual: str | bytes) -> bool:
     return len(wanted) == len(got) and all(map(_same_token, wanted, got))
 
 
-NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def _same_token(expected: bytes, actual: bytes) -> bool:
-    if expected == actual or not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(actual)):
+    if expected == actual or len(actual) > len(expected) + 1000:
         return expected == actual
+    if not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(actual)):
+        return False
     digits = [re.fullmatch(rb"[+-]?\d+", token) is not None for token in (expected, actual)]
     if all(digits):
         return False

@@ -203,6 +203,21 @@ def test_hostile_messages_take_no_long_work_and_no_memory(name):
                 tracemalloc.stop()
 
 
+ONES = "1" * BIG
+PRINTED = {"digits": ONES, "no number": ONES + "x", "point": f"1.{ONES}x", "exponent": f"1e{ONES}", "zeros": "0" * BIG}
+PRINTED |= {"dots": "." * BIG, "tokens": "1 " * (BIG // 2), "spaces": " " * BIG, "signs": "+-" * (BIG // 2)}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_hostile_output_takes_no_long_work_and_no_memory(name):
+    actual = PRINTED[name].encode()
+    for expected in ("3", "0.5", "1e3", "1" * 5000, "1." + "1" * 5000, "1 1 1\n" * 9, ""):
+        start = time.process_time()
+        outcome = same_output(expected, actual)
+        assert time.process_time() - start < 0.5, expected
+        assert outcome == (name == "spaces" and not expected)
+
+
 @settings(max_examples=30)
 @given(
     st.binary(max_size=200),
