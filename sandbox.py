@@ -1391,14 +1391,15 @@ class Sandbox:
     """A pool of worker processes that run untrusted programs against tests.
 
     workers       programs that run at the same time; by default two a core, since each waits for others now and then
-    cpu_seconds   CPU time limit of each test, and of loading the program; 4 times that + 2 s of wall time
+    cpu_seconds   CPU time limit of each test, and of loading the program; 4 times that + 2 s of waiting in all tests
     memory_mb     address space of a program, the interpreter's own (about 30 MB) included
     isolate       run every test in a process of its own
     max_timeouts  after so many timeouts the program's other tests are skipped; they count as failed
     require       names of layers (see .layers) without which the sandbox refuses to start, with a SandboxError
 
     Use it in a with statement; after that, or when the trainer dies in any way, no process of it is left.
-    sandbox_errors counts the programs that the sandbox failed to run, twice in a row: their verdicts are sandbox_error.
+    sandbox_errors counts the programs whose verdicts are sandbox_error: the sandbox failed to run them, twice in a row,
+    or one of their tests cannot be run at all.
     """
 
     def __init__(
