@@ -1,5 +1,6 @@
 """sandbox.py: verdicts, limits, hidden expected values, comparison, and processes that never outlive their trainer."""
 
+import contextlib
 import json
 import os
 import random
@@ -302,7 +303,10 @@ def test_what_pythons_functions_return_instead_of_lists_can_be_asserted_about(sa
     generic = Program(source, [Check("assert list(g(0)) == ['3', '1']"), Check("assert '3' in g(0)")], "g")
     result = sandbox.submit(generic).result()
     assert result.passed == (True, True) and not any(result.details)
-    assert verdicts(sandbox, "def f(n):\n    while True: yield n", Check("assert 1 in f(1)")) == ["memory_limit"]
+    assert verdicts(sandbox, "def f(n):\n    while True: yield n", Check("assert 1 in f(1)"))[0] in (
+        "memory_limit",
+        "timeout",
+    )
 
 
 def test_what_a_check_defines_is_not_seen_by_the_program(sandbox):
@@ -727,7 +731,7 @@ def test_an_assertion_that_is_always_true_is_refused():
     ):
         with pytest.raises(ValueError, match=words):
             prepare(Program("", [Check(code)], "f"))
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match="not an assert statement"):
             read_test({"assert": code})
 
 
@@ -851,7 +855,7 @@ def test_a_program_that_waits_in_each_of_its_tests_is_timed_out():
     with Sandbox(workers=1, cpu_seconds=0.1, max_timeouts=2) as pool:
         source = "import time\ndef f(x):\n    time.sleep(0.9)\n    return x"
         result = pool.submit(Program(source, [Call((i,), i) for i in range(20)], "f")).result()
-    assert " ".join(result.verdicts[:6]) == "passed passed timeout timeout timeout timeout"
+    assert result.verdicts[:2] == ("passed",) * 2 and set(result.verdicts[2:]) <= {"timeout", "skipped"}
 
 
 def test_what_a_program_prints_costs_no_multiple_of_it_in_the_trainer():
@@ -897,3 +901,156 @@ def test_installed_packages_are_out_of_sight(sandbox):
     folder = Path(os.__file__).parent / "site-packages"
     assert any(folder.iterdir())
     assert run(sandbox, f"import os\ndef f(x): return os.listdir({str(folder)!r})", Call((1,), [])).all_passed
+
+
+ASSERTIONS = {  # a program and assertions about it, of which plain Python says whether they hold
+    "B = []\ndef f(n):\n    B.append(n)\n    return B": [
+        "f(1) == [1] and f(2) == [1, 2]",
+        "f(1) == [1, 2] and f(2) == [1, 2]",
+    ],
+    "from fractions import Fraction\ndef f(x): return Fraction(1, x)": [
+        "isinstance(f(2), float) and f(2) == 0.5",
+        "f(2) == 0.5",
+    ],
+    "def f(x): return dict.fromkeys(x).keys()": [
+        "isinstance(f([1]), set)",
+        "f([1, 2]) == {2, 1}",
+    ],
+    "def f(b): return sum(map(sum, b))": [
+        "b = [[0], [0]]; b[0][0] = 7; assert f(b) == 7",
+        "b = [[0], [0]]; b[0][0] = 7; assert f(b) == 0",
+    ],
+    "def f(d): return d.get('a', 0)": [
+        "d = {}; d['a'] = 1; assert f(d) == 1",
+        "d: dict = dict(); d['a'] = 1; assert f(d) == 1",
+    ],
+    "import random\ndef f(): return random.random()": [
+        "import random; random.random = lambda: 0.5; assert f() == 0.5",
+    ],
+    "def f(x): return x + 1": [
+        "def g(): return L\nL = 5\nassert f(g()) == 6",
+        "xs = [1, 2]; xs[0], xs[1] = xs[1], xs[0]; assert f(xs[0]) == 3",
+    ],
+    "def f(x):\n    if x < 0: raise ValueError\n    return x": [
+        "try:\n    f(-1)\n    assert False\nexcept ValueError:\n    pass",
+        "try:\n    f(1)\n    assert False\nexcept ValueError:\n    pass",
+        "try:\n    f(-1)\nexcept ValueError:\n    pass\nelse:\n    assert False",
+    ],
+    "import datetime\ndef f(y): return datetime.date(y, 1, 1)": [
+        "f(2020) == f(2020)",
+        "f(2020) < f(2019)",
+        "f(2020) != f(2021)",
+    ],
+    "import enum\nclass E(enum.Enum):\n    A = 1\ndef f(x): return E.A": [
+        "f(1)",
+        "not f(1)",
+        "f(1) == f(2)",
+    ],
+    "from collections import Counter\ndef f(s): return Counter(s)": [
+        "f('aab') - f('ab') == {'a': 1}",
+        "isinstance(f('a'), dict)",
+    ],
+}
+
+
+@pytest.mark.parametrize("source", ASSERTIONS)
+def test_an_assertion_passes_where_it_holds_in_plain_python(sandbox, source):
+    codes = [code if "assert" in code else f"assert {code}" for code in ASSERTIONS[source]]
+    result = run(sandbox, source, *map(Check, codes))
+    for code, passed in zip(codes, result.passed, strict=True):
+        namespace = {}
+        with contextlib.ExitStack() as stack:
+            stack.callback(setattr, random, "random", random.random)
+            exec(source, namespace)
+            try:
+                exec(code, namespace)
+            except AssertionError:
+                assert not passed, code
+            else:
+                assert passed, (code, result)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "    if candidate(2) != 4:\n        raise AssertionError('bad')",
+        "    try:\n        candidate(-1)\n    except ValueError:\n        pass\n"
+        "    else:\n        raise AssertionError",
+        "    close(candidate(2), 4)",
+        "    import unittest\n    unittest.TestCase().assertEqual(candidate(2), 4)",
+        "    check_large(candidate)",
+        "    g = candidate(2)\n    assert g == 4",
+        "    seen = []\n    for x in (2,):\n        assert candidate(1) == 1\n        seen.append(x)\n"
+        "    assert candidate(2) == seen[0] * 2",
+    ],
+)
+def test_no_part_of_a_test_function_is_lost(sandbox, tail):
+    helpers = "def close(a, b):\n    assert a == b\ndef check_large(c):\n    assert c(2) == 4\n"
+    checks = split_test_function(f"{helpers}def check(candidate):\n    assert candidate(1) == 1\n{tail}\n", "f")
+    right = "def f(x):\n    if x < 0: raise ValueError\n    return x * x"
+    assert run(sandbox, right, *checks).all_passed
+    assert not run(sandbox, "def f(x): return 1", *checks).all_passed
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "def reference(x):\n    return x + 1234567",
+        "'f(3) is 1234594.'",
+        "cases = dict([(3, 1234594)])",
+        "cases: dict = {3: 1234594}",
+        "print('expect 1234594')",
+        "cases = [1234594]",
+    ],
+)
+def test_a_setup_brings_nothing_that_a_test_does_not_use(setup):
+    assert "123" not in str(prepare(Program("", [Check(f"x = 3\n{setup}\nassert f(x) == 5")], "f"))[0])
+
+
+def test_waiting_between_work_counts_too():
+    """A program that works a little and waits a lot, in each of its tests, and dies so that it is loaded again."""
+    source = """
+        import os, time
+        def work_and_wait():
+            end = time.process_time() + 0.15
+            while time.process_time() < end: pass
+            time.sleep(1)
+        work_and_wait()
+        def f(x):
+            work_and_wait()
+            os._exit(1)
+    """
+    start = time.monotonic()
+    with Sandbox(workers=1, cpu_seconds=0.2) as pool:
+        result = run(pool, source, *(Call((i,), i) for i in range(10)))
+        assert pool.sandbox_errors == 0 and not any(result.passed)
+    assert time.monotonic() - start < 12  # 2.8 s of waiting; 23 s if it were not counted
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "sys.stdout.close()",
+        "with sys.stdout as out:\n    out.write('')",
+        "import io\nout = io.TextIOWrapper(sys.stdout.buffer)\nout.write('')",
+        "class Fast:\n    text = ''\n    def write(self, s): self.text += s\n"
+        "    def flush(self): os.write(1, self.text.encode()); self.text = ''\nsys.stdout = Fast()\nprint('', end='')",
+    ],
+)
+def test_a_script_may_do_with_its_output_what_it_likes(sandbox, end):
+    result = run(sandbox, "import os, sys\nprint(input())\nsys.stdout.flush()\n" + end, StdIO("5\n", "5\n"))
+    assert result.all_passed, result
+
+
+def test_a_call_about_what_is_no_plain_data_is_refused():
+    from fractions import Fraction
+
+    for call in (
+        Call((range(5),), 1),
+        Call((abs,), 1),
+        Call((Fraction(1, 2),), 1),
+        Call((1,), range(5)),
+        Call((1,), {1: abs}),
+    ):
+        with pytest.raises(ValueError, match="no plain data"):
+            prepare(Program("", [call], "f"))
