@@ -1239,6 +1239,13 @@ def split_test_function(code: str, entry_point: str) -> list[Check]:
     function = next((node for node in functions if node.name == "check"), functions[-1] if functions else None)
     if function is None or not has_assertion(function) or len(function.args.args) != 1:
         raise SyntaxError("expected a function of one argument with assertions, such as check(candidate)")
+    testers = [node for node in functions if has_assertion(node) and len(node.args.args) == 1]
+    called = [function] if function.name == "check" else testers
+    whole = Check("\n".join([code, *(f"{node.name}({entry_point})" for node in called)]))
+    others = {node.name for node in functions if has_assertion(node)} - {function.name}
+    after = [node for node in statements[statements.index(function) :] if not isinstance(node, ast.FunctionDef)]
+    if len(called) > 1 or names_in(after) & others:
+        return [whole]
     candidate, inner = function.args.args[0].arg, [node for part in function.body for node in ast.walk(part)]
     before, checks = statements[: statements.index(function)], []
     for node in [*function.body, *inner]:
@@ -1248,7 +1255,7 @@ def split_test_function(code: str, entry_point: str) -> list[Check]:
         is_name = isinstance(node, ast.Name) and node.id in (candidate, entry_point)
         bound = getattr(node, "arg", "") == candidate or (is_name and not isinstance(node.ctx, ast.Load))
         if leaves or tests_later or asks or bound:
-            return [Check(f"{code}\n{function.name}({entry_point})")]
+            return [whole]
     for node in inner:
         if isinstance(node, ast.Name) and node.id == candidate:
             node.id = entry_point

@@ -992,6 +992,16 @@ def test_no_part_of_a_test_function_is_lost(sandbox, tail):
     assert not run(sandbox, "def f(x): return 1", *checks).all_passed
 
 
+@pytest.mark.parametrize("end", ["", "check_small(f)\ncheck_large(f)"])
+def test_of_several_test_functions_none_is_lost(sandbox, end):
+    names = ("check", "check_large") if end else ("test_small", "test_large")
+    code = f"def {names[0]}(c):\n    assert c(1) == 1\ndef {names[1]}(c):\n    assert c(2) == 4\n"
+    checks = split_test_function(code + end.replace("check_small", "check"), "f")
+    assert run(sandbox, "def f(x): return x * x", *checks).all_passed
+    assert not run(sandbox, "def f(x): return 1", *checks).all_passed
+    assert not run(sandbox, "def f(x): return 4 // x + 2", *checks).all_passed
+
+
 @pytest.mark.parametrize(
     "setup",
     [
