@@ -636,16 +636,13 @@ class Runner:
         except (OSError, TypeError):
             return 0.0 if self.pid else time.monotonic()  # it has just died; macOS: wall time
 
-    def update_waited(self):
-        """self.waited: seconds in which it neither ran nor waited for a core, as a busy machine is not its fault."""
-        cpu_seconds = self.cpu_seconds()
-        self.waited = time.monotonic() - self.start - cpu_seconds
-        if self.waited > 0.1 and cpu_seconds:
-            try:
-                with open(f"/proc/{self.pid}/schedstat") as file:
-                    self.waited -= int(file.read().split()[1]) / 1e9
-            except (OSError, IndexError):  # this kernel does not say
-                self.waited -= 8 * cpu_seconds
+    def seconds_in_queue(self, cpu_seconds):
+        """How long it has waited for a core: a busy machine is not its fault."""
+        try:
+            with open(f"/proc/{self.pid}/schedstat") as file:
+                return int(file.read().split()[1]) / 1e9
+        except (OSError, IndexError):  # this kernel does not say
+            return 8 * cpu_seconds
 
     def frame(self, patience):
         """Wait for the next frame: (kind, text, CPU seconds since the last). Where none comes, because the runner is
@@ -653,8 +650,11 @@ class Runner:
         must be closed."""
         limit, cpu_start = self.settings["cpu_seconds"], self.cpu_seconds()
         while True:
-            seconds = max(0.0, self.cpu_seconds() - cpu_start)
-            self.update_waited()
+            cpu_seconds = self.cpu_seconds()
+            seconds = max(0.0, cpu_seconds - cpu_start)
+            self.waited = time.monotonic() - self.start - cpu_seconds
+            if self.waited > 0.1 and cpu_seconds:
+                self.waited -= self.seconds_in_queue(cpu_seconds)
             if len(self.received) >= FRAME.size:
                 kind, length = FRAME.unpack_from(self.received)
                 if length > MAX_VALUE_BYTES:
