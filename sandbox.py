@@ -1057,20 +1057,19 @@ class Splitter(ast.NodeTransformer):
             return ast.Call(ast.Name("hole", ast.Load()), [ast.Constant(len(self.holes) - 1)], [])
         self.failed = self.failed or (isinstance(node, ast.expr) and not self.is_plain(node))
         node = self.generic_visit(node)
-        if (
-            isinstance(node, ast.Compare)
-            and isinstance(node.ops[-1], ast.In | ast.NotIn)
-            and is_hole(node.comparators[-1])
-        ):
+        return self.compared(node) if isinstance(node, ast.Compare) else node
+
+    def compared(self, node: ast.Compare) -> ast.expr:
+        """Have `x in answer` ask for the members only, and `answer == constant` compare data."""
+        left, operator, right = node.left, node.ops[-1], node.comparators[-1]
+        if isinstance(operator, ast.In | ast.NotIn) and is_hole(right):
             self.holes[-1] = ast.Call(ast.Name(MEMBERS, ast.Load()), [self.holes[-1]], [])
-        if isinstance(node, ast.Compare) and sum(map(is_hole, [node.left, *node.comparators])) > 1:
-            self.failed = True  # there is nothing to hide, and what is compared may be no plain data
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq) and len(node.ops) == 1:
-            for hole, other in ((node.left, node.comparators[0]), (node.comparators[0], node.left)):
-                if is_hole(hole) and not any(map(is_hole, ast.walk(other))):
-                    equal = ast.Call(ast.Name("same", ast.Load()), [*hole.args, other], [])
-                    return equal if isinstance(node.ops[0], ast.Eq) else ast.UnaryOp(ast.Not(), equal)
-        return node
+        hole, other = (left, right) if is_hole(left) else (right, left)
+        known = is_hole(hole) and not any(map(is_hole, ast.walk(other)))
+        if not known or len(node.ops) > 1 or not isinstance(operator, ast.Eq | ast.NotEq):
+            return node
+        equal = ast.Call(ast.Name("same", ast.Load()), [*hole.args, other], [])
+        return equal if isinstance(operator, ast.Eq) else ast.UnaryOp(ast.Not(), equal)
 
     def is_answer(self, node: ast.AST) -> bool:
         """Does a node call the entry point, perhaps to go on with its answer? Anything else could hold an expected
@@ -1080,24 +1079,25 @@ class Splitter(ast.NodeTransformer):
                 return True
             case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id=name), part], keywords=[]) if name in INSIDE:
                 return self.is_answer(part)
-            case ast.Call(func=ast.Name(id=name), args=[part, *more], keywords=keywords) if name in {
-                *INSIDE,
-                "Counter",
-            }:
-                plain = name == "Counter" or name not in self.bound
-                plain = plain and (name == "round" or not more) and all(k.arg == "reverse" for k in keywords)
-                return plain and self.is_answer(part)
-            case ast.Call(func=ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[]):
+            case ast.Call(func=ast.Name(id="Counter"), args=[part], keywords=[]):
                 return self.is_answer(part)
-            case ast.Call(func=ast.Attribute(value=part), args=[], keywords=[]):
-                return self.is_answer(part)  # f(x).items()
-            case ast.Subscript(value=part) | ast.Attribute(value=part):
+            case ast.Call(func=ast.Name(id=name), args=[part, *more], keywords=keywords) if name in INSIDE:
+                plain = (name == "round" or not more) and all(k.arg == "reverse" for k in keywords)
+                return plain and name not in self.bound and self.is_answer(part)
+            case (
+                ast.Call(func=ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[])
+                | ast.Call(func=ast.Attribute(value=part), args=[], keywords=[])  # f(x).items()
+                | ast.Subscript(value=part)
+                | ast.Attribute(value=part)
+            ):
                 return self.is_answer(part)
         return False
 
     def is_plain(self, node: ast.expr) -> bool:
         """May a node, without what is in it, be evaluated in the trainer?"""
         match node:
+            case ast.Compare(left=left, comparators=others) if sum(map(self.is_answer, [left, *others])) > 1:
+                return False  # there is nothing to hide, and what is compared may be no plain data
             case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[other]):  # only copies of objects arrive here
                 return isinstance(other, ast.Constant) and other.value in (None, True, False)
             case ast.Compare(ops=operators):
@@ -1190,17 +1190,18 @@ def needed(statements: list[ast.stmt], target: list[ast.expr] | list[ast.stmt]) 
 
 def changed_by(statement: ast.stmt) -> set[str]:
     """The names that a statement binds; of one that asserts something, all that it mentions but does not only call."""
-    calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]
-    called = {function.id for function in calls if isinstance(function, ast.Name)}
-    return bound_by([statement]) | (names_in([statement]) - called if has_assertion(statement) else set())
+    mentioned = names_in([statement]) - called_by(statement) if has_assertion(statement) else set()
+    return bound_by([statement]) | mentioned
+
+
+def called_by(statement: ast.stmt) -> set[str]:
+    """The functions that a statement calls: their names, or "" for one that has none."""
+    return {getattr(node.func, "id", "") for node in ast.walk(statement) if isinstance(node, ast.Call)}
 
 
 def is_idle(statement: ast.stmt) -> bool:
     """Has a statement no effect but on the names that it binds? So a test that does not use these does not need it."""
-    calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]
-    plain = all(
-        isinstance(function, ast.Name) and function.id in {*PLAIN, "dict", "range", "print"} for function in calls
-    )
+    plain = called_by(statement) <= {*PLAIN, "dict", "range", "print"}
     match statement:
         case ast.Assign(targets=targets):
             return plain and all(isinstance(target, ast.Name) for target in targets)
@@ -1367,7 +1368,7 @@ def judge_records(records: list[tuple[str, bytes, float]], judges: list[Judge], 
                     detail = f"got {got!r}"
             except TooLarge as error:
                 verdict, detail = Verdict.output_limit, str(error)
-            except Exception as error:  # not what encode() makes, or what a function that judges does not expect
+            except Exception as error:  # not what encode() makes, or not what the assertion can be asked of
                 detail = f"not comparable: {error}"
         elif not (note and text.startswith(b"AssertionError")):
             verdict, detail = Verdict(what), text.decode("utf-8", "replace")
