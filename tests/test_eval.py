@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_problems import MBPP, written
-from test_train import assert_same_run, run_main
+from test_runs import assert_same_run
+from test_train import run_main
 
 from minirl import (
     Config,
