@@ -1101,8 +1101,7 @@ class Splitter(ast.NodeTransformer):
             case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[other]):  # only copies of objects arrive here
                 return isinstance(other, ast.Constant) and other.value in (None, True, False)
             case ast.Compare(ops=operators):
-                identity = any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
-                return not identity and (len(operators) == 1 or node in self.required)
+                return not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
             case ast.BoolOp(op=ast.And()):
                 return node in self.required
             case ast.Constant() | ast.List() | ast.Tuple() | ast.Set() | ast.UnaryOp():

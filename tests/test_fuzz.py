@@ -153,6 +153,7 @@ def test_output_is_the_same_whatever_the_spaces_and_differs_where_a_token_does(t
 
 TWINS = 2**61 - 1  # its multiples have the same hash, as have -1 and -2, and tuples of these
 PAIRS = [{"tuple": list(row)} for row in itertools.islice(itertools.product([-1, -2], repeat=14), 10_000)]
+WORDS = [f"w{i}" for i in range(18)]
 BIG = 8 << 20  # bytes: no frame is larger
 HOSTILE = {
     "deep": "[" * 100_000,
@@ -163,15 +164,14 @@ HOSTILE = {
     "set": json.dumps({"set": [{"int": hex(i * TWINS)} for i in range(50_000)]}),
     "list": json.dumps([[{"int": hex(i * TWINS)} for i in range(50_000)]]),
     "small set": json.dumps([{"set": [{"int": hex(i * TWINS)} for i in range(3_900)]}]),
+    "set of 12000": json.dumps([{"set": [{"int": hex(i * TWINS)} for i in range(12_000)]}]),
     "keys": json.dumps({"dict": [[{"tuple": [{"int": hex(i * TWINS)}]}, 0] for i in range(50_000)]}),
     "small keys": json.dumps([{"dict": [[{"int": hex(i * TWINS)}, 0] for i in range(3_900)]}]),
     "tuples": json.dumps([{"set": PAIRS}]),
     "few tuples": json.dumps([{"set": PAIRS[:250]}]),
     "sets of tuples": json.dumps([{"set": [{"frozenset": PAIRS[i : i + 10]} for i in range(0, 1000, 10)]}]),
     "a set of tuples": json.dumps({"set": PAIRS}),
-    "tuples of texts": json.dumps(
-        [{"set": [{"tuple": [*"abcdefghijklmnopqr", {"int": hex(i * TWINS)}]} for i in range(1990)]}]
-    ),
+    "tuples of texts": json.dumps([{"set": [{"tuple": [*WORDS, {"int": hex(i * TWINS)}]} for i in range(1990)]}]),
     "nested keys": '{"dict":[[' + '{"tuple":[' * 300 + '"' + "\x7f" * (BIG - 10_000) + '"' + "]}" * 300 + ",1]]}",
     "wide": '"' + "a" * (BIG - 10) + '\U0001f600"',
     "lists": "[" + "[]," * (BIG // 3) + "0]",
