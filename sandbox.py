@@ -46,6 +46,7 @@ import atexit
 import builtins
 import functools
 import json
+import math
 import os
 import resource
 import select
@@ -66,12 +67,11 @@ LAYERS = {
 }
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 1. Wire format: Python values as tagged JSON. {"tuple": [1, 2]}, {"dict": [["a", 1]]}; a list is a JSON list.
+# 1. Wire format and comparison. Python values are tagged JSON: {"tuple": [1, 2]}, {"dict": [["a", 1]]}, [1, 2]
 
 MAX_VALUE_BYTES = 8 << 20  # of one returned value, or of one program's standard output
 MAX_REPLY_BYTES = 16 << 20  # of everything one program returns
 MAX_DEPTH, MAX_NODES = 200, 2_000_000
-MAX_HASHED = 4_000  # numbers among the keys that are decoded in the trainer: made to hash alike, they cost the square
 CONTAINERS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 # How to make a plain value of a subclass with the base class's own methods, which the subclass cannot override.
 FLATTEN = {
@@ -139,11 +139,11 @@ def encode(value, max_nodes=float("inf")):
 
 
 class Opaque:
-    """Stands for a value that is no plain data. To compare it is an error, and to ask whether it is true, too, unless
-    all objects of its type are."""
+    """Stands for a value that is no plain data. It equals what its `plain` does, where that is known. Otherwise to
+    compare it is an error, and to ask whether it is true, too, unless all objects of its type are."""
 
-    def __init__(self, name, is_true=False):
-        self.name, self.is_true = name, is_true
+    def __init__(self, name, is_true=False, plain=None):
+        self.name, self.is_true, self.plain = name, is_true, plain
 
     def __repr__(self):
         return f"<{self.name} object>"
@@ -151,51 +151,72 @@ class Opaque:
     def __bool__(self):
         return self.is_true or self._refuse()
 
+    def __eq__(self, other):
+        return self._refuse() if self.plain is None else self.plain == other
+
     def _refuse(self, *_):
         raise TypeError(f"a {self.name} object is not plain data")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
 
 
-def decode(data, max_hashed=float("inf")):
-    """The inverse of encode. Raises ValueError, TypeError or RecursionError on anything that encode does not make, and
-    where the members of sets and the keys of dicts hold more than max_hashed numbers."""
-    hashed = 0
-
-    def visit(data, is_key=0):  # 1: a key, 2: within one
-        nonlocal hashed
-        if is_key > isinstance(data, str):  # a text hashes by a secret; in a tuple, it takes time to compare
-            hashed += 1
-            if hashed > max_hashed:
-                raise ValueError(f"sets and dicts with more than {max_hashed} numbers in their keys")
-        if isinstance(data, list):
-            return [visit(item) for item in data]
-        if not isinstance(data, dict):
-            return data
-        ((tag, body),) = data.items()
-        if tag == "dict":
-            return {visit(key, 1): visit(value) for key, value in body}
-        if tag in CONTAINERS:
-            return CONTAINERS[tag](visit(item, 2 if is_key else int(tag != "tuple")) for item in body)
-        if tag == "equals":
-            return Opaque(str(body[0])[:80])
-        if tag == "bytes":
-            return bytes.fromhex(body)
-        if tag in ("opaque", "object"):
-            return Opaque(str(body)[:80], tag == "object")
-        return decode_number(tag, body)
-
-    return visit(data)
-
-
-def decode_number(tag, body):
+def decode(data):
+    """The inverse of encode. Raises ValueError, TypeError or RecursionError on anything that encode does not make."""
+    if isinstance(data, list):
+        return [decode(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    ((tag, body),) = data.items()
+    if tag == "dict":
+        return {decode(key): decode(value) for key, value in body}
+    if tag in CONTAINERS:
+        return CONTAINERS[tag](map(decode, body))
     if tag == "int":
         return int(body, 16)
     if tag == "float":
         return float(body)
     if tag == "complex":
         return complex(float(body[0]), float(body[1]))
+    if tag == "bytes":
+        return bytes.fromhex(body)
+    if tag == "equals":
+        return Opaque(str(body[0])[:80], plain=decode(body[1]))
+    if tag in ("opaque", "object"):
+        return Opaque(str(body)[:80], tag == "object")
     raise ValueError(f"unknown tag {tag!r:.80}")
+
+
+def same(wanted, got, json_like=False):
+    """Does a returned value equal the expected one? As Python's == says: 1 == 1.0 == True, a list is no tuple. But
+    where a float is wanted, there is a tolerance (relative 1e-6, absolute 1e-9), and nan equals nan; not so in sets and
+    keys. json_like: the expected value is from JSON, so a list may be a tuple, and the key "1" may be 1."""
+    if json_like and isinstance(wanted, list) and isinstance(got, tuple):
+        got = list(got)
+    if isinstance(wanted, float) and isinstance(got, int | float):
+        try:
+            return (wanted != wanted and got != got) or math.isclose(wanted, got, rel_tol=1e-6, abs_tol=1e-9)
+        except OverflowError:  # an int too large for a float
+            return False
+    if isinstance(wanted, list | tuple) and type(wanted) is type(got):
+        return len(wanted) == len(got) and all(same(w, g, json_like) for w, g in zip(wanted, got, strict=True))
+    if isinstance(wanted, dict) and isinstance(got, dict) and len(wanted) == len(got):
+        if json_like:
+            got = {json.dumps(key) if isinstance(key, int | float) else key: value for key, value in got.items()}
+        return wanted.keys() == got.keys() and all(same(wanted[key], got[key], json_like) for key in wanted)
+    return bool(wanted == got)
+
+
+compiled = functools.lru_cache(10_000)(compile)
+
+
+def decide(judge, data):
+    """Is a reply, as encode() makes it, what was expected? Either the judge has "options", of which any will do, or a
+    "condition" that asks for hole(0), hole(1), ... of a list of values. Raises whatever a value that is none raises."""
+    value = decode(data)
+    if "condition" in judge:
+        scope = {"hole": value.__getitem__, "math": math}
+        return bool(eval(compiled(judge["condition"], "assertion", "eval"), scope))
+    return any(same(decode(option), value, judge["json_like"]) for option in judge["options"])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -470,6 +491,8 @@ def run_untrusted(job, tests):
                 sys.__stdout__.flush()
 
     def call(test):
+        if "judge" in test:  # asked by the trainer, in a runner that has seen no program
+            return decide(test["judge"], json.loads(bytes.fromhex(test["reply"])))
         if "args" in test:
             value = namespace[job["entry_point"]](*decode(test["args"]), **decode(test["kwargs"]))
             return encode(value, MAX_NODES)
@@ -792,7 +815,6 @@ if __name__ == "__main__" and sys.argv[1:2] == ["--supervisor"]:  # before the i
 import ast
 import contextlib
 import fcntl
-import math
 import queue
 import re
 import shutil
@@ -801,7 +823,7 @@ import symtable
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -886,22 +908,9 @@ class Result:
         return all(self.passed)
 
 
-NUMBERS = threading.RLock()
+sys.set_int_max_str_digits(0)  # tests may hold long integers; of what programs say, only little is read out here
 
 
-@contextlib.contextmanager
-def long_numbers() -> Iterator[None]:
-    """Python refuses to read integers of more than 4300 digits; in a file of tests, they are no attack."""
-    with NUMBERS:
-        digits = sys.get_int_max_str_digits()
-        sys.set_int_max_str_digits(0)
-        try:
-            yield
-        finally:
-            sys.set_int_max_str_digits(digits)
-
-
-@long_numbers()
 def read_test(row: Any) -> Call | Check | StdIO:
     """A test as problem files write it: {"args", "expected", "kwargs"?}, {"assert"} or {"stdin", "stdout"}."""
     if isinstance(row, dict):
@@ -928,78 +937,272 @@ class SandboxError(RuntimeError):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 7. Comparison: the actual value is data that somebody may have chosen so that it takes long, or much memory
+# 7. Assertions: what asks for the program's answer runs in its runner, what decides about the answer does not
+
+# May be asked about plain data by what decides: they look at values, not at what objects do.
+PLAIN = "abs all any bool float frozenset int isinstance len list max min pow range round set sorted str sum tuple"
+PLAIN = {"math", *PLAIN.split()}
+WHOLE = "evaluated inside the sandbox, expected value in sight"
 
 
-def opened(data: Any) -> tuple[str, Any]:
-    """What kind of value tagged JSON states, and the value or its items. Kinds of equal values are equal."""
-    if isinstance(data, dict):
-        ((tag, body),) = data.items()
-        if tag in ("int", "float", "complex"):
-            return "number", decode_number(tag, body)
-        if tag == "equals":
-            return opened(body[1])
-        return "set" if tag == "frozenset" else "opaque" if tag == "object" else tag, body
-    if isinstance(data, bool | int | float):
-        return "number", data
-    return type(data).__name__, data  # list, str, NoneType
+@dataclass(frozen=True)
+class Prepared:
+    """A test: what its runner sees of it, and how the reply is judged: first by the texts that pass as they are; then,
+    if it is short and the judge `easy`, by decide() in the trainer; else by decide() in a runner of its own, since
+    somebody may have chosen the reply so that it takes long, or much memory."""
+
+    inside: dict[str, Any]
+    judge: dict[str, Any]
+    passes: list[bytes] = field(default_factory=list)
+    kind: str = ""  # for run_job
+    note: str = ""  # the detail of a pass
+    easy: bool = True
 
 
-def same(wanted: Any, data: Any, exact: bool = False, json_like: bool = False) -> bool:
-    """Are two values, both as encode() makes them, equal? Raises ValueError, TypeError, ... where the second is none.
+class Splitter(ast.NodeTransformer):
+    """Visits the condition of an assertion. The program's answers become hole(0), hole(1), ..., as large as they can
+    be; `failed` tells that the rest cannot be decided on copies of these."""
 
-    Python's == for plain data: 1 == 1.0 == True, a list is no tuple. Where a float is wanted, there is a tolerance
-    (relative 1e-6, absolute 1e-9), and nan equals nan; members of sets and keys of dicts must be equal exactly.
-    exact: no tolerance, and an error where an object comes that could define its own ==. json_like: see FromJson.
-    """
-    (kind, wanted), (other, got) = opened(wanted), opened(data)
-    if other == "opaque" and exact:
-        raise TypeError(f"a {got!s:.80} object is not plain data")
-    if kind != other and not (json_like and (kind, other) == ("list", "tuple")):
+    def __init__(self, entry_point: str, setup: list[ast.stmt], condition: ast.expr):
+        self.entry_point, self.bound = entry_point, bound_by(setup)
+        self.holes: list[ast.expr] = []
+        names = {alias.name for node in setup for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
+        self.failed = entry_point in self.bound or "*" in names  # then the function may not be the program's
+        self.required = [condition]  # must be true; elsewhere Python might not come to the second of two parts
+        for node in self.required:
+            self.required += node.values if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else []
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        if self.is_answer(node):
+            self.holes.append(node)
+            return ast.Call(ast.Name("hole", ast.Load()), [ast.Constant(len(self.holes) - 1)], [])
+        self.failed = self.failed or (isinstance(node, ast.expr) and not self.is_plain(node))
+        if isinstance(node, ast.Compare) and isinstance(node.ops[-1], ast.In | ast.NotIn):
+            if self.is_answer(node.comparators[-1]):
+                node.comparators[-1] = ast.Call(ast.Name(MEMBERS, ast.Load()), node.comparators[-1:], [])
+        return self.generic_visit(node)
+
+    def is_answer(self, node: ast.AST) -> bool:
+        """Does a node call the entry point, perhaps to go on with its answer? Anything else could hold an expected
+        value, or compute one."""
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name == self.entry_point:
+                return True
+            case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id=name), part], keywords=[]) if name in INSIDE:
+                return self.is_answer(part)
+            case ast.Call(func=ast.Name(id=name), args=[part, *more], keywords=keywords):
+                plain = (name == "round" or not more) and all(k.arg == "reverse" for k in keywords)
+                return plain and name in INSIDE and name not in self.bound and self.is_answer(part)
+            case (
+                ast.Call(func=ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[])
+                | ast.Call(func=ast.Attribute(value=part), args=[], keywords=[])  # f(x).items()
+                | ast.Subscript(value=part)
+                | ast.Attribute(value=part)
+            ):
+                return self.is_answer(part)
         return False
-    if kind in ("list", "tuple"):
-        return len(wanted) == len(got) and all(same(w, g, exact, json_like) for w, g in zip(wanted, got, strict=True))
-    if kind == "set":
-        return len(wanted) == len(got) and set(map(key_text, wanted)) == set(map(key_text, got))
-    if kind == "dict":
-        values = {key_text(key, json_like): value for key, value in wanted}
-        pairs = [(key_text(key, json_like), value) for key, value in got]
-        found = len(pairs) == len(values) and all(key in values for key, _ in pairs)
-        return found and all(same(values.pop(key), value, exact, json_like) for key, value in pairs)
-    if kind == "number" and not exact and isinstance(wanted, float) and not isinstance(got, complex):
-        try:
-            return (wanted != wanted and got != got) or math.isclose(wanted, got, rel_tol=1e-6, abs_tol=1e-9)
-        except OverflowError:  # an int too large for a float
-            return False
-    return kind != "opaque" and bool(wanted == got)
+
+    def is_plain(self, node: ast.expr) -> bool:
+        """May a node, without what is in it, be evaluated on copies of the answers?"""
+        match node:
+            case ast.Compare() | ast.BinOp() if sum(map(self.is_answer, ast.iter_child_nodes(node))) > 1:
+                return False  # there is nothing to hide, and what is compared may be no plain data
+            case ast.Call(func=ast.Attribute() as method):
+                return not self.is_answer(method)  # f(x).count(3)
+            case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[other]):
+                return isinstance(other, ast.Constant) and other.value in (None, True, False)
+            case ast.Compare(ops=operators):
+                return not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
+            case ast.BoolOp(op=ast.And()):
+                return node in self.required
+            case ast.Name(id=name):
+                return name in PLAIN - {self.entry_point} and (name == "math" or name not in self.bound)
+        plain = ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.UnaryOp | ast.BinOp | ast.Subscript
+        return isinstance(node, plain | ast.Slice | ast.Call | ast.Attribute)
 
 
-def key_text(data: Any, json_like: bool = False, depth: int = 0) -> str:
-    """A text for the member of a set or the key of a dict, equal for equal ones: texts hash by a secret, so that nobody
-    can choose many that hash alike, as one can choose numbers and tuples."""
-    kind, body = opened(data)
-    if kind == "number":
-        if isinstance(body, complex) and body.imag == 0:
-            body = body.real
-        if not isinstance(body, complex) and body - body == 0:
-            if body == int(body):
-                return str(int(body)) if json_like and abs(body) < 1 << 63 else hex(int(body))
-        return repr(body)
-    if kind in ("tuple", "set") and depth < 20:  # each level copies the text
-        parts = [key_text(item, depth=depth + 1) for item in body]
-        return f"{kind}({','.join(parts if kind == 'tuple' else sorted(parts))})"
-    if kind == "str":
-        return body if json_like else f"{len(body)} {body}"
-    if kind in ("bytes", "NoneType"):
-        return f"{kind} {body}"
-    raise TypeError(f"a {kind} is no key, or a tuple of too many levels")
+class CountAssertions(ast.NodeTransformer):
+    """Has a Check that runs as a whole count the assertions that held."""
+
+    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        return [node, *ast.parse(f"{RAN}.append(1)").body]
+
+    def visit_Try(self, node: ast.Try) -> ast.Try:
+        """try: f(-1); assert False; except ValueError: what was to happen has happened."""
+        tests = [n.test for part in [*node.body, *node.orelse] for n in ast.walk(part) if isinstance(n, ast.Assert)]
+        if any(isinstance(test, ast.Constant) for test in tests):
+            for handler in node.handlers:
+                handler.body[:0] = ast.parse(f"{RAN}.append(1)").body
+        return self.generic_visit(node)
 
 
-def matches(expected: Any, data: Any) -> bool:
-    """Does a value, as encode() makes it, equal what a Call expects? Raises as same() does."""
-    json_like = isinstance(expected, FromJson)
-    options = expected.values if json_like else (expected,)
-    return any(same(encode(option), data, json_like=json_like) for option in options)
+@functools.lru_cache(maxsize=10_000)
+def split_check(code: str, entry_point: str | None) -> Prepared:
+    """Take "assert f(3) == 9" apart: f(3) is evaluated in the program's runner, hole(0) == 9 elsewhere, so that the
+    program never sees the 9. Where that is not possible (no entry point, "assert f(3) == g(3)", a loop around
+    assertions), the whole of it runs inside. Raises as parse_check.
+
+    >>> split_check("xs = [3]; assert sorted(f(xs)) == [9]", "f").inside
+    {'setup': 'xs = [3]', 'expressions': ['sorted(f(xs))'], 'whole': False}
+    """
+    *setup, last = parse_check(code).body
+    if entry_point and isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
+        splitter = Splitter(entry_point, setup, last.test)
+        condition = ast.fix_missing_locations(splitter.visit(last.test))
+        if splitter.holes and not splitter.failed:
+            lines, expressions = (list(map(ast.unparse, part)) for part in (setup, splitter.holes))
+            inside = {"setup": "\n".join(lines), "expressions": expressions, "whole": False}
+            alone = not all(isinstance(line, ast.Import | ast.ImportFrom) for line in setup)  # others could read it
+            works = any(isinstance(node, ast.BinOp | ast.Attribute | ast.Subscript) for node in ast.walk(condition))
+            easy = names_in([condition]) == {"hole"} and not works
+            return Prepared(
+                inside,
+                {"condition": ast.unparse(condition)},
+                stated_by(condition),
+                kind="alone" if alone else "",
+                easy=easy,
+            )
+    counted = ast.unparse(CountAssertions().visit(parse_check(code)))
+    inside = {"setup": counted, "expressions": [f"len({RAN})"], "whole": True}
+    return Prepared(inside, {"condition": "hole(0) > 0"}, kind="alone", note=WHOLE)
+
+
+def stated_by(condition: ast.expr) -> list[bytes]:
+    """The reply that a condition such as hole(0) == [1, 2] wants, if it wants a certain one."""
+    match condition:
+        case ast.Compare(left=ast.Call(func=ast.Name(id="hole")), ops=[ast.Eq()], comparators=[other]):
+            with contextlib.suppress(ValueError, TypeError):
+                return [json.dumps([encode(ast.literal_eval(other))]).encode()]
+    return []
+
+
+def parse_check(code: str) -> ast.Module:
+    """The statements of a Check. Raises SyntaxError if they have no assertion that can fail."""
+    tree = ast.parse(code.strip())
+    conditions = [node.test for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    if any(isinstance(condition, ast.Tuple) and condition.elts for condition in conditions):
+        raise SyntaxError("an assertion about a tuple in parentheses is always true")
+    if all(isinstance(condition, ast.Constant) and condition.value for condition in conditions):
+        raise SyntaxError("expected an assert statement that can fail")
+    return tree
+
+
+def has_assertion(tree: ast.AST) -> bool:
+    return any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+
+
+def names_in(trees: Sequence[ast.AST]) -> set[str]:
+    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def bound_by(trees: Sequence[ast.AST]) -> set[str]:
+    """The names that code binds, but those of `from module import *`."""
+    table = symtable.symtable("\n".join(map(ast.unparse, trees)), "tests", "exec")
+    return {name.get_name() for name in table.get_symbols() if name.is_assigned() or name.is_imported()}
+
+
+def split_test_function(code: str, entry_point: str) -> list[Check]:
+    """Take a test function, such as HumanEval's `def check(candidate): ...`, apart into its assertions. A function that
+    is more than a list of them becomes one Check. Raises SyntaxError if the function called check, or else the last
+    one, has no assertion.
+
+    >>> split_test_function("def check(g):\\n    assert g(1) == 1\\n    assert g(2) == 2", "f")
+    [Check(code='assert f(1) == 1'), Check(code='assert f(2) == 2')]
+    """
+    statements = ast.parse(code).body
+    functions = [node for node in statements if isinstance(node, ast.FunctionDef)]
+    function = next((node for node in functions if node.name == "check"), functions[-1] if functions else None)
+    if function is None or not has_assertion(function) or len(function.args.args) != 1:
+        raise SyntaxError("expected a function of one argument with assertions, such as check(candidate)")
+    testers = [node for node in functions if has_assertion(node) and len(node.args.args) == 1]
+    called = [function] if function.name == "check" else testers
+    whole = Check("\n".join([code, *(f"{node.name}({entry_point})" for node in called)]))
+    imports = [node for node in [*statements, *function.body] if isinstance(node, ast.Import | ast.ImportFrom)]
+    assertions = [node for node in function.body if isinstance(node, ast.Assert)]
+    others = [node for node in [*statements, *function.body] if node not in [function, *imports, *assertions]]
+    if not all(map(is_idle, others)) or names_in(assertions) & bound_by(others):
+        return [whole]
+    for node in [node for assertion in assertions for node in ast.walk(assertion)]:
+        name = "arg" if isinstance(node, ast.arg) else "id"
+        if getattr(node, name, "") == entry_point and not isinstance(getattr(node, "ctx", None), ast.Load):
+            return [whole]  # something else has the entry point's name here
+        if getattr(node, name, "") == function.args.args[0].arg:
+            setattr(node, name, entry_point)
+    asking = [node for node in assertions if not isinstance(node.test, ast.Constant)]  # assert True
+    return [Check("\n".join(map(ast.unparse, [*imports, node]))) for node in asking] or [whole]
+
+
+def is_idle(statement: ast.stmt) -> bool:
+    """A docstring, something printed, the call of check at the end, or a table of metadata: no part of the tests."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="print" | "check"))) | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Assign(targets=[ast.Name()], value=value):
+            return not any(isinstance(node, ast.Call) for node in ast.walk(value))
+    return isinstance(statement, ast.Pass)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# 8. Judges: what goes into the sandbox, and what is made of what comes out
+
+NOT_PLAIN = (b'{"opaque"', b'{"object"', b'{"equals"')
+MAX_STDIN = 10 << 20
+EASY = 4_000  # bytes of a reply that the trainer reads: whatever it says, to compare it takes no time worth mentioning
+MAX_JUDGED = 4 << 20  # bytes of a reply that is not literally what was expected
+
+
+def prepare(program: Program) -> list[Prepared]:
+    """Its tests. Raises ValueError for one that cannot be run."""
+    try:
+        return [prepare_test(test, program.entry_point) for test in program.tests]
+    except (RecursionError, MemoryError):
+        raise ValueError("a test that is nested too deeply") from None
+    except SyntaxError as error:
+        raise ValueError(f"not a Check: {error}") from None
+
+
+def prepare_test(test: Call | Check | StdIO, entry_point: str | None) -> Prepared:
+    if isinstance(test, Check):
+        return split_check(test.code, entry_point)
+    if isinstance(test, StdIO):
+        if (size := len(test.stdin.encode("utf-8", "surrogatepass"))) > MAX_STDIN:
+            raise ValueError(f"a standard input of {size} bytes, where {MAX_STDIN} are possible")
+        return Prepared({"stdin": test.stdin}, {"stdout": test.stdout}, kind="prints")
+    if not entry_point:
+        raise ValueError("a Call test needs the program's entry_point")
+    inside = {"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))}
+    json_like = isinstance(test.expected, FromJson)
+    options = list(map(encode, test.expected.values if json_like else (test.expected,)))
+    passes = [json.dumps(option).encode() for option in options]
+    if any(tag in text for text in (json.dumps(inside).encode(), *passes) for tag in NOT_PLAIN):
+        raise ValueError("a Call test whose arguments or expected value are no plain data")
+    return Prepared(inside, {"options": options, "json_like": json_like}, passes)
+
+
+def judge_reply(test: Prepared, what: str, text: bytes) -> tuple[Verdict, str] | None:
+    """The verdict on a test and its detail; None if a runner has to judge."""
+    if what == "printed":
+        return judged(test, same_output(test.judge["stdout"], text), repr(text[:1000].decode("utf-8", "replace")))
+    if what != "returned":
+        failed_inside = test.note and text.startswith(b"AssertionError")
+        return (Verdict.wrong_answer, "") if failed_inside else (Verdict(what), text.decode("utf-8", "replace"))
+    if text in test.passes:
+        return judged(test, True)
+    if len(text) > MAX_JUDGED:
+        return Verdict.wrong_answer, f"more than {MAX_JUDGED} bytes, and not literally what was expected"
+    if len(text) > EASY or not test.easy:
+        return None
+    try:
+        data = json.loads(text)
+        return judged(test, decide(test.judge, data), decode(data))
+    except Exception as error:  # not what encode() makes, or not what the assertion can be asked of
+        return Verdict.wrong_answer, f"not comparable: {error}"
+
+
+def judged(test: Prepared, passed: bool, got: Any = "") -> tuple[Verdict, str]:
+    if passed:
+        return Verdict.passed, test.note
+    return Verdict.wrong_answer, "no assertion of this test was reached" if test.note else f"got {got}"
 
 
 def same_output(expected: str | bytes, actual: str | bytes) -> bool:
@@ -1030,355 +1233,7 @@ def _same_token(expected: bytes, actual: bytes) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 8. Assertions: what asks for the program's answer runs in the sandbox, what compares the answer runs in the trainer
-
-# May be evaluated in the trainer, on plain data.
-PLAIN = "abs all any bool float frozenset int isinstance len list max min round set sorted str sum tuple".split()
-PLAIN = {"math": math, **{name: getattr(builtins, name) for name in PLAIN}}
-WHOLE = "evaluated inside the sandbox, expected value in sight"
-
-
-class Splitter(ast.NodeTransformer):
-    """Visits the condition of an assertion. The program's answers become hole(0), hole(1), ..., as large as they can
-    be; `answer == constant` becomes same(0, constant). `failed`: something else would have to be evaluated inside."""
-
-    def __init__(self, entry_point: str, setup: list[ast.stmt], condition: ast.expr):
-        self.entry_point, self.bound = entry_point, bound_by(setup)
-        self.holes: list[ast.expr] = []
-        names = {alias.name for node in setup for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
-        self.failed = entry_point in self.bound or "*" in names  # then the function may not be the program's
-        self.required = [condition]  # must be true; elsewhere Python might not come to the second of two parts
-        for node in self.required:
-            self.required += node.values if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else []
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if self.is_answer(node):
-            self.holes.append(node)
-            return ast.Call(ast.Name("hole", ast.Load()), [ast.Constant(len(self.holes) - 1)], [])
-        self.failed = self.failed or (isinstance(node, ast.expr) and not self.is_plain(node))
-        node = self.generic_visit(node)
-        return self.compared(node) if isinstance(node, ast.Compare) else node
-
-    def compared(self, node: ast.Compare) -> ast.expr:
-        """Have `x in answer` ask for the members only, and `answer == constant` compare data."""
-        left, operator, right = node.left, node.ops[-1], node.comparators[-1]
-        if isinstance(operator, ast.In | ast.NotIn) and is_hole(right):
-            self.holes[-1] = ast.Call(ast.Name(MEMBERS, ast.Load()), [self.holes[-1]], [])
-        hole, other = (left, right) if is_hole(left) else (right, left)
-        known = is_hole(hole) and not any(map(is_hole, ast.walk(other)))
-        if not known or len(node.ops) > 1 or not isinstance(operator, ast.Eq | ast.NotEq):
-            return node
-        equal = ast.Call(ast.Name("same", ast.Load()), [*hole.args, other], [])
-        return equal if isinstance(operator, ast.Eq) else ast.UnaryOp(ast.Not(), equal)
-
-    def is_answer(self, node: ast.AST) -> bool:
-        """Does a node call the entry point, perhaps to go on with its answer? Anything else could hold an expected
-        value, or compute one."""
-        match node:
-            case ast.Call(func=ast.Name(id=name)) if name == self.entry_point:
-                return True
-            case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id=name), part], keywords=[]) if name in INSIDE:
-                return self.is_answer(part)
-            case ast.Call(func=ast.Name(id="Counter"), args=[part], keywords=[]):
-                return self.is_answer(part)
-            case ast.Call(func=ast.Name(id=name), args=[part, *more], keywords=keywords) if name in INSIDE:
-                plain = (name == "round" or not more) and all(k.arg == "reverse" for k in keywords)
-                return plain and name not in self.bound and self.is_answer(part)
-            case (
-                ast.Call(func=ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[])
-                | ast.Call(func=ast.Attribute(value=part), args=[], keywords=[])  # f(x).items()
-                | ast.Subscript(value=part)
-                | ast.Attribute(value=part)
-            ):
-                return self.is_answer(part)
-        return False
-
-    def is_plain(self, node: ast.expr) -> bool:
-        """May a node, without what is in it, be evaluated in the trainer?"""
-        match node:
-            case ast.Compare(left=left, comparators=others) if sum(map(self.is_answer, [left, *others])) > 1:
-                return False  # there is nothing to hide, and what is compared may be no plain data
-            case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[other]):  # only copies of objects arrive here
-                return isinstance(other, ast.Constant) and other.value in (None, True, False)
-            case ast.Compare(ops=operators):
-                return not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
-            case ast.BoolOp(op=ast.And()):
-                return node in self.required
-            case ast.Constant() | ast.List() | ast.Tuple() | ast.Set() | ast.UnaryOp():
-                return True
-            case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
-                return not (self.is_answer(left) and self.is_answer(right))
-            case ast.BinOp():
-                return not any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(node))  # 2 ** 10
-            case ast.Dict(keys=keys):
-                return None not in keys  # {**xs}
-            case ast.Name(id=name):
-                return name == "math" or (name in PLAIN and name != self.entry_point and name not in self.bound)
-            case ast.Attribute(value=ast.Name(id="math"), attr=name):
-                return name in ("isclose", "sqrt", "pi", "e", "inf", "nan")
-            case ast.Call(func=ast.Name(id="set" | "frozenset"), args=parts):  # no set is made here of what came
-                return not any(self.is_answer(part) for argument in parts for part in ast.walk(argument))
-            case ast.Call(func=ast.Name(), keywords=[]) | ast.Call(func=ast.Attribute(value=ast.Name(id="math"))):
-                return True
-        return False
-
-
-def is_hole(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hole"
-
-
-class CountAssertions(ast.NodeTransformer):
-    """Has a Check that runs as a whole count the assertions that held."""
-
-    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
-        return [node, *ast.parse(f"{RAN}.append(1)").body]
-
-    def visit_Try(self, node: ast.Try) -> ast.Try:
-        """try: f(-1); assert False; except ValueError: what was to happen has happened."""
-        tests = [n.test for part in [*node.body, *node.orelse] for n in ast.walk(part) if isinstance(n, ast.Assert)]
-        if any(isinstance(test, ast.Constant) for test in tests):
-            for handler in node.handlers:
-                handler.body[:0] = ast.parse(f"{RAN}.append(1)").body
-        return self.generic_visit(node)
-
-
-@functools.lru_cache(maxsize=10_000)
-@long_numbers()
-def split_check(code: str, entry_point: str | None) -> tuple[dict[str, Any], Callable[[list[Any]], bool]]:
-    """Take "assert f(3) == 9" apart: f(3) is evaluated in the sandbox, `value == 9` out here, so that the program never
-    sees the 9. Returns what is evaluated inside, and the judge of the values. Where that is not possible (no entry
-    point, "assert f(3) == g(3)", a loop around assertions), the whole of it runs inside. Raises as parse_check.
-
-    >>> split_check("xs = [3]; assert sorted(f(xs)) == [9]", "f")[0]
-    {'setup': 'xs = [3]', 'expressions': ['sorted(f(xs))'], 'whole': False}
-    """
-    tree = parse_check(code)
-    *setup, last = tree.body
-    if entry_point and isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
-        splitter = Splitter(entry_point, setup, last.test)
-        condition = ast.fix_missing_locations(ast.Expression(splitter.visit(last.test)))
-        if splitter.holes and not splitter.failed:
-            compiled = compile(condition, "assertion", "eval")
-
-            def judge(values: list[Any]) -> bool:
-                scope = {"__builtins__": {}, **PLAIN, "hole": lambda i: decode(values[i], MAX_HASHED)}
-                scope["same"] = lambda i, wanted: same(encode(wanted), values[i], exact=True)
-                return bool(eval(compiled, scope))
-
-            lines = map(ast.unparse, needed(setup, splitter.holes))
-            return {
-                "setup": "\n".join(lines),
-                "expressions": list(map(ast.unparse, splitter.holes)),
-                "whole": False,
-            }, judge
-    counted = ast.unparse(CountAssertions().visit(parse_check(code)))
-    return {"setup": counted, "expressions": [f"len({RAN})"], "whole": True}, lambda values: values != [0]
-
-
-def needed(statements: list[ast.stmt], target: list[ast.expr] | list[ast.stmt]) -> list[ast.stmt]:
-    """Of the statements before a target those that it may need: not the assertions, which are other tests, nor what
-    only binds names that it does not use, or says something, as that may be what another test expects."""
-    kept: list[ast.stmt] = []
-    while True:
-        names = names_in([*kept, *target])
-        more = [s for s in statements if s not in kept and (not is_idle(s) or names & changed_by(s))]
-        if not more:
-            return [statement for statement in statements if statement in kept]
-        kept += more
-
-
-def changed_by(statement: ast.stmt) -> set[str]:
-    """The names that a statement binds; of one that asserts something, all that it mentions but does not only call."""
-    mentioned = names_in([statement]) - called_by(statement) if has_assertion(statement) else set()
-    return bound_by([statement]) | mentioned
-
-
-def called_by(statement: ast.stmt) -> set[str]:
-    """The functions that a statement calls: their names, or "" for one that has none."""
-    return {getattr(node.func, "id", "") for node in ast.walk(statement) if isinstance(node, ast.Call)}
-
-
-def is_idle(statement: ast.stmt) -> bool:
-    """Has a statement no effect but on the names that it binds? So a test that does not use these does not need it."""
-    plain = called_by(statement) <= {*PLAIN, "dict", "range", "print"}
-    match statement:
-        case ast.Assign(targets=targets):
-            return plain and all(isinstance(target, ast.Name) for target in targets)
-        case ast.Expr(value=ast.Constant() | ast.Call()) | ast.AnnAssign(target=ast.Name()):
-            return plain
-        case ast.FunctionDef(decorator_list=[]) | ast.Import() | ast.ImportFrom():
-            return True
-    return has_assertion(statement)
-
-
-def parse_check(code: str) -> ast.Module:
-    """The statements of a Check. Raises SyntaxError if they have no assertion that can fail."""
-    tree = ast.parse(code.strip())
-    conditions = [node.test for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-    if any(isinstance(condition, ast.Tuple) and condition.elts for condition in conditions):
-        raise SyntaxError("an assertion about a tuple in parentheses is always true")
-    if all(isinstance(condition, ast.Constant) and condition.value for condition in conditions):
-        raise SyntaxError("expected an assert statement that can fail")
-    return tree
-
-
-def has_assertion(tree: ast.AST) -> bool:
-    return any(isinstance(node, ast.Assert) for node in ast.walk(tree))
-
-
-def split_test_function(code: str, entry_point: str) -> list[Check]:
-    """Take a test function, such as HumanEval's `def check(candidate): ...`, apart into a Check for each statement that
-    asserts something, with the statements before that it may need. A function that is more than a list of these
-    becomes one Check. Raises SyntaxError if the function called check, or else the last one, has no assertion.
-
-    >>> split_test_function("def check(g):\\n    assert g(1) == 1\\n    x = 2\\n    assert g(x) == 2", "f")
-    [Check(code='assert f(1) == 1'), Check(code='x = 2\\nassert f(x) == 2')]
-    """
-    statements = ast.parse(code).body
-    functions = [node for node in statements if isinstance(node, ast.FunctionDef)]
-    function = next((node for node in functions if node.name == "check"), functions[-1] if functions else None)
-    if function is None or not has_assertion(function) or len(function.args.args) != 1:
-        raise SyntaxError("expected a function of one argument with assertions, such as check(candidate)")
-    testers = [node for node in functions if has_assertion(node) and len(node.args.args) == 1]
-    called = [function] if function.name == "check" else testers
-    whole = Check("\n".join([code, *(f"{node.name}({entry_point})" for node in called)]))
-    others = {node.name for node in functions if has_assertion(node)} - {function.name}
-    after = [node for node in statements[statements.index(function) :] if not isinstance(node, ast.FunctionDef)]
-    if len(called) > 1 or names_in(after) & others:
-        return [whole]
-    candidate, inner = function.args.args[0].arg, [node for part in function.body for node in ast.walk(part)]
-    before, checks = statements[: statements.index(function)], []
-    for node in [*function.body, *inner]:
-        leaves = isinstance(node, ast.Return | ast.Global | ast.Nonlocal | ast.Yield | ast.Raise | ast.Try)
-        tests_later = isinstance(node, ast.FunctionDef | ast.ClassDef) and has_assertion(node)
-        asks = node in function.body and candidate in names_in([node]) and not has_assertion(node)
-        is_name = isinstance(node, ast.Name) and node.id in (candidate, entry_point)
-        bound = getattr(node, "arg", "") == candidate or (is_name and not isinstance(node.ctx, ast.Load))
-        if leaves or tests_later or asks or bound:
-            return [whole]
-    for node in inner:
-        if isinstance(node, ast.Name) and node.id == candidate:
-            node.id = entry_point
-    for statement in function.body:
-        is_assertion = isinstance(statement, ast.Assert)
-        says_nothing = is_assertion and isinstance(statement.test, ast.Constant)  # "assert True"
-        if has_assertion(statement) and not says_nothing:
-            checks.append(Check("\n".join(map(ast.unparse, [*needed(before, [statement]), statement]))))
-        before += [] if is_assertion else [statement]
-    return checks
-
-
-def names_in(trees: Sequence[ast.AST]) -> set[str]:
-    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def bound_by(trees: Sequence[ast.AST]) -> set[str]:
-    """The names that code binds, but those of `from module import *`."""
-    table = symtable.symtable("\n".join(map(ast.unparse, trees)), "tests", "exec")
-    return {name.get_name() for name in table.get_symbols() if name.is_assigned() or name.is_imported()}
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# 9. Judges: what goes into the sandbox, and what is made of what comes out
-
-Judge = Callable[[bytes], bool]
-NOT_PLAIN = (b'{"opaque"', b'{"object"', b'{"equals"')
-MAX_STDIN = 10 << 20
-MAX_CHECKED = 1 << 19  # bytes of the values that an assertion asks for
-
-
-def prepare(program: Program) -> tuple[list[Any], list[Judge], list[str]]:
-    """The job as the sandbox sees it, without expected values; for each test a judge of what comes back, and what to
-    say of a pass. Raises ValueError for a test that cannot be run."""
-    prepared = [prepare_test(test, program.entry_point) for test in program.tests]
-    kinds, tests, judges, notes = map(list, zip(*prepared, strict=True)) if prepared else ([], [], [], [])
-    return [kinds, {"source": program.source, "entry_point": program.entry_point}, *tests], judges, notes
-
-
-def prepare_test(test: Call | Check | StdIO, entry_point: str | None) -> tuple[str, dict[str, Any], Judge, str]:
-    """Its kind for run_job, what the sandbox sees of it, its judge, and what to say of a pass."""
-    try:
-        if isinstance(test, Call):
-            if not entry_point:
-                raise ValueError("a Call test needs the program's entry_point")
-            inside = {"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))}
-            given = json.dumps(inside).encode()
-            json_like = isinstance(test.expected, FromJson)
-            options = list(map(encode, test.expected.values if json_like else (test.expected,)))
-            options = [(option, json.dumps(option).encode()) for option in options]
-            if any(tag in text for text in (given, *(t for _, t in options)) for tag in NOT_PLAIN):
-                raise ValueError("a Call test whose arguments or expected value are no plain data")
-            return "", inside, functools.partial(judge_call, options, json_like), ""
-        if isinstance(test, Check):
-            inside, judge = split_check(test.code, entry_point)
-            judge = functools.partial(judge_check, judge)
-            return ("alone", inside, judge, WHOLE) if inside["whole"] else ("", inside, judge, "")
-        if (size := len(test.stdin.encode("utf-8", "surrogatepass"))) > MAX_STDIN:
-            raise ValueError(f"a standard input of {size} bytes, where {MAX_STDIN} are possible")
-        return "prints", {"stdin": test.stdin}, functools.partial(same_output, test.stdout), ""
-    except (RecursionError, MemoryError):
-        raise ValueError("a test that is nested too deeply") from None
-    except SyntaxError as error:
-        raise ValueError(f"not a Check: {error}") from None
-
-
-def read_value(text: bytes) -> Any:
-    """What came back, as encode() makes it. It writes long integers in another way: reading these takes long."""
-    return json.loads(text, parse_int=lambda digits: int(digits[:30]))
-
-
-def judge_call(options: list[tuple[Any, bytes]], json_like: bool, text: bytes) -> bool:
-    """options: each value that is expected, as encode() makes it, and as text."""
-    if any(text == wanted for _, wanted in options):
-        return True
-    fitting = [value for value, wanted in options if may_state(text, wanted)]
-    data = read_value(text) if fitting else None
-    return any(same(value, data, json_like=json_like) for value in fitting)
-
-
-def may_state(text: bytes, wanted: bytes) -> bool:
-    """Is a text small enough to state the value that `wanted` states? Nothing larger is decoded. Equal numbers may be
-    written as 1 and 1.0000000001, as a large int with a tag, and a list as a tuple with one."""
-    most = {b"[": wanted.count(b"["), b"{": wanted.count(b"[") + wanted.count(b"{"), b",": wanted.count(b",")}
-    longest = len(wanted) + 1000 + 25 * sum(most.values())
-    return len(text) <= longest and all(text.count(mark) <= most[mark] + 1000 for mark in most)
-
-
-def judge_check(judge: Callable[[list[Any]], bool], text: bytes) -> bool:
-    if len(text) > MAX_CHECKED:
-        raise TooLarge(f"this assertion asks for values of more than {MAX_CHECKED} bytes; a Call may take more")
-    return judge(read_value(text))
-
-
-def judge_records(records: list[tuple[str, bytes, float]], judges: list[Judge], notes: list[str]) -> Result:
-    """Compare what came back with what was expected."""
-    verdicts, details, seconds = [], [], []
-    for (what, text, cpu_seconds), judge, note in zip(records, judges, notes, strict=True):
-        verdict, detail = Verdict.wrong_answer, ""
-        if what in ("returned", "printed"):
-            try:
-                if judge(text):
-                    verdict, detail = Verdict.passed, note
-                elif note:
-                    detail = "no assertion of this test was reached"
-                else:
-                    short = what == "returned" and len(text) < 10_000
-                    got = decode(read_value(text), MAX_HASHED) if short else text[:1000].decode("utf-8", "replace")
-                    detail = f"got {got!r}"
-            except TooLarge as error:
-                verdict, detail = Verdict.output_limit, str(error)
-            except Exception as error:  # not what encode() makes, or not what the assertion can be asked of
-                detail = f"not comparable: {error}"
-        elif not (note and text.startswith(b"AssertionError")):
-            verdict, detail = Verdict(what), text.decode("utf-8", "replace")
-        verdicts.append(verdict)
-        details.append(detail.encode("unicode_escape").decode()[:300])  # a terminal or a log may show it
-        seconds.append(cpu_seconds)
-    return Result(tuple(verdicts), tuple(details), tuple(seconds))
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# 10. Sandbox: a pool of workers
+# 9. Sandbox: a pool of workers
 
 
 class WorkerDied(Exception):
@@ -1408,7 +1263,8 @@ class Worker:
 
     def ask(self, job: list[Any], patience: float) -> list[tuple[str, bytes, float]]:
         """Send a job, wait for the reply, `patience` seconds at most. Raises WorkerDied."""
-        self.process.stdin.write("".join(json.dumps(line) + "\n" for line in job).encode())
+        for line in job:
+            self.process.stdin.write(json.dumps(line).encode() + b"\n")
         self.process.stdin.flush()
         return [(what, self.process.stdout.read(length), seconds) for what, length, seconds in self.receive(patience)]
 
@@ -1537,30 +1393,44 @@ class Sandbox:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(self._run(worker, program))
-                except Exception as error:
+                except SandboxError as error:
                     future.set_exception(error)
+                except Exception as error:
+                    future.set_result(self._failed(program, str(error)))
 
     def _run(self, worker: Worker, program: Program) -> Result:
-        try:
-            job, judges, notes = prepare(program)
-        except Exception as error:
-            return self._failed(program, f"this test cannot be run: {error}")
-        patience = 600 + 50 * self.settings["cpu_seconds"] * len(judges)  # the supervisor keeps the limits
-        for _ in range(2):  # an infrastructure failure gets one retry
+        tests = prepare(program)
+        job = {"source": program.source, "entry_point": program.entry_point}
+        records = self._ask(worker, [test.kind for test in tests], job, [test.inside for test in tests])
+        results = [judge_reply(test, what, text) for test, (what, text, _) in zip(tests, records, strict=True)]
+        left = [i for i, result in enumerate(results) if result is None]
+        if left:  # a runner that has seen no program judges these
+            asked = [{"judge": tests[i].judge, "reply": records[i][1].hex()} for i in left]
+            answers = self._ask(worker, [""] * len(left), {"source": "", "entry_point": None}, asked)
+            for i, (what, text, _) in zip(left, answers, strict=True):
+                short = repr(records[i][1][:300].decode("utf-8", "replace"))
+                why_not = Verdict.wrong_answer, f"not comparable: {text.decode('utf-8', 'replace')}"
+                results[i] = judged(tests[i], text == b"true", short) if what == "returned" else why_not
+        verdicts, details = zip(*results, strict=True) if results else ((), ())
+        details = (detail.encode("unicode_escape").decode()[:300] for detail in details)  # for a terminal or a log
+        return Result(verdicts, tuple(details), tuple(seconds for _, _, seconds in records))
+
+    def _ask(self, worker: Worker, kinds: list[str], program: dict[str, Any], tests: list[Any]) -> list[Any]:
+        """Have a worker run tests. An infrastructure failure gets one retry, then it is a WorkerDied."""
+        patience = 600 + 50 * self.settings["cpu_seconds"] * len(tests)  # the supervisor keeps the limits
+        for _ in range(2):
             try:
                 with self._guard:
                     if self._closed:
                         raise SandboxError("the sandbox was closed before the program had ended")
                     if worker.process is None:
                         worker.start()
-                records = worker.ask(job, patience)
+                return worker.ask([kinds, program, *tests], patience)
             except (WorkerDied, OSError, ValueError, AttributeError) as error:
                 reason = f"the worker failed twice: {error}"
                 with self._guard:
                     worker.stop()
-            else:
-                return judge_records(records, judges, notes)
-        return self._failed(program, reason)
+        raise WorkerDied(reason)
 
     def _failed(self, program: Program, reason: str) -> Result:
         self.sandbox_errors += 1
@@ -1615,7 +1485,7 @@ def make_scratch() -> tuple[Path, int]:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 11. Command line
+# 10. Command line
 
 
 def self_test(sandbox: Sandbox) -> bool:

@@ -19,9 +19,11 @@ from sandbox import (
     Program,
     Sandbox,
     StdIO,
+    Worker,
+    decide,
     decode,
     encode,
-    matches,
+    judge_reply,
     prepare,
     same_output,
 )
@@ -53,11 +55,15 @@ wire = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(tags, inner, max_size=2),
     max_leaves=20,
 )
-REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError)  # of judge_records()
+REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError)  # of judge_reply()
+
+
+def compare(expected, data):
+    return decide({"options": [encode(expected)], "json_like": False}, data)
 
 
 def equal(expected, actual):
-    return matches(expected, json.loads(json.dumps(encode(actual))))
+    return compare(expected, json.loads(json.dumps(encode(actual))))
 
 
 def same(a, b):
@@ -117,7 +123,7 @@ def test_forged_data_is_refused_or_compared_never_a_crash(expected, data):
     text = json.dumps(data)
     try:
         actual = decode(json.loads(text))
-        outcome = matches(expected, json.loads(text))
+        outcome = compare(expected, json.loads(text))
     except REFUSALS:
         return
     assert outcome == same(expected, actual)
@@ -128,12 +134,8 @@ def test_forged_data_is_refused_or_compared_never_a_crash(expected, data):
 def test_text_that_is_no_message_is_refused(text):
     secret = random.getrandbits(80)
     tests = [Call((1,), secret), Check(f"assert f(1) == {secret}"), Check(f"assert f(1) in [{secret}]")]
-    _, judges, _ = prepare(Program("", tests, "f"))
-    for judge in judges:
-        try:
-            assert not judge(text.encode("utf-8", "replace"))
-        except REFUSALS:
-            pass
+    for test in prepare(Program("", tests, "f")):
+        assert judge_reply(test, "returned", text.encode("utf-8", "replace"))[0] == "wrong_answer"
 
 
 @given(
@@ -192,21 +194,40 @@ def test_hostile_messages_take_no_long_work_and_no_memory(name):
     checks += "set(f(1) + f(2)) == {5}", "f(1) < {5, 6}", "f(1) in ({5}, {6: 1})", "{f(1), 1} == {5}", "f(1) == {5: 1}"
     checks += "f(1) == [5] * 30000", "f(1) and f(2)[0] == 5", "abs(f(1) - 5) < 1", "round(f(1), 2) == 5.25"
     tests += [Check(f"assert {check}") for check in checks] + [Check(f"assert f(1) == {[1] * 20_000}")]
-    _, judges, notes = prepare(Program("", tests, "f"))
-    for test, judge, note in zip(tests, judges, notes, strict=True):
+    for test in prepare(Program("", tests, "f")):
         for watch in ("seconds", "memory"):  # tracing memory takes time
             if watch == "memory":
                 tracemalloc.start()
             start = time.process_time()
-            try:
-                assert not judge(text) or note, test
-            except REFUSALS:
-                pass
+            verdict = judge_reply(test, "returned", text)
             if watch == "seconds":
                 assert time.process_time() - start < 0.5, test
             else:
                 assert tracemalloc.get_traced_memory()[1] < 50e6, test
                 tracemalloc.stop()
+        assert test.note or verdict is None or verdict[0] == "wrong_answer", test
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_not_judged_in_the_trainer_costs_it_nothing_and_passes_nothing(pool, monkeypatch, name):
+    text, ask = HOSTILE[name].encode(), Worker.ask
+
+    def reply(worker, job, patience):
+        return ask(worker, job, patience) if "judge" in job[2] else [("returned", text, 0.0)]
+
+    monkeypatch.setattr(Worker, "ask", reply)
+    for test in (
+        Call((1,), [0] * 100),
+        Call((1,), {5}),
+        Check("assert len(set(f(1))) == 99 + 0"),
+        Check("assert f(1) < {5}"),
+    ):
+        tracemalloc.start()
+        start = time.process_time()
+        result = pool.submit(Program("", [test], "f")).result(timeout=60)
+        assert time.process_time() - start < 0.5 and tracemalloc.get_traced_memory()[1] < 50e6, test
+        tracemalloc.stop()
+        assert result.verdicts == ("wrong_answer",), (test, result)
 
 
 ONES = "1" * BIG
@@ -243,7 +264,7 @@ def test_random_bytes_on_the_channel_pass_nothing(pool, noise, kinds, data):
 
 @pytest.fixture(scope="module")
 def pool():
-    with Sandbox(workers=1, cpu_seconds=1.0) as pool:
+    with Sandbox(workers=1, cpu_seconds=0.5) as pool:
         yield pool
         assert pool.submit(Program("def f(x): return x", [Call((1,), 1)], "f")).result().all_passed
         assert pool.sandbox_errors == 0

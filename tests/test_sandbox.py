@@ -24,10 +24,9 @@ from sandbox import (
     SandboxError,
     StdIO,
     Verdict,
+    decide,
     decode,
     encode,
-    long_numbers,
-    matches,
     prepare,
     read_test,
     same_output,
@@ -45,7 +44,15 @@ def sandbox():
 
 
 def equal(expected, actual):
-    return matches(expected, json.loads(json.dumps(encode(actual))))
+    try:
+        return decide({"options": [encode(expected)], "json_like": False}, json.loads(json.dumps(encode(actual))))
+    except TypeError:  # no plain data
+        return False
+
+
+def seen(tests, entry_point="f"):
+    """What the program's runners see of tests: the kind of runner, and what it is told."""
+    return [(test.kind, test.inside) for test in prepare(Program("", tests, entry_point))]
 
 
 def run(pool, source, *tests):
@@ -218,9 +225,9 @@ def test_no_expected_value_is_in_the_job():
         Check(f"assert f(1) in ({secret}, [{secret}]) and not f(2) == {{'a': {secret}}}"),
         StdIO("", str(secret)),
     ]
-    job, _, notes = prepare(Program("def f(x): return 1", tests, "f"))
-    assert str(secret) not in json.dumps(job) and hex(secret) not in json.dumps(job)
-    assert not any(notes)
+    job = json.dumps(seen(tests))
+    assert str(secret) not in job and hex(secret) not in job
+    assert not any(test.note for test in prepare(Program("", tests, "f")))
 
 
 def test_checks_are_judged_as_python_would(sandbox):
@@ -281,11 +288,8 @@ def test_checks_are_judged_as_python_would(sandbox):
         "y = f(1)\nassert y == [1, 2]",
         "min, max = [0], [9]\nassert min < f(1) < max",
         "assert near(f(1))",
-        "assert [1, 2].__eq__(f(1))",
-        "assert (f(1)[0] - 1) ** 2 < 1e-9",
         "assert f(1).__eq__([1, 2])",
         "assert all(f(x)[1] == 2 * x for x in range(3))",
-        "assert f(1)[0] == abs.__call__(-1)",
     }
 
 
@@ -317,33 +321,25 @@ def test_what_a_check_defines_is_not_seen_by_the_program(sandbox):
 def test_a_test_function_is_taken_apart(sandbox):
     code = """
 METADATA = {"author": "x"}
-def helper(v):
-    return v
 def check(candidate):
     "Says something."
     import math
     assert candidate(1) == 2, "a message"
     assert True, "nothing is tested here"
-    for i in range(3):
-        assert candidate(i) == i + 1
-    x = helper(4)
-    assert math.isclose(candidate(x), 5)
+    assert math.isclose(candidate(4), 5)
+    print("passed")
+    assert sorted([candidate(x) for candidate in (abs,) for x in [2]] + [candidate(3)]) == [2, 4]
 check(f)
 """
     checks = split_test_function(code, "f")
-    assert [c.code.split("\n")[-1] for c in checks] == [
+    assert [c.code.removeprefix("import math\n") for c in checks] == [
         "assert f(1) == 2, 'a message'",
-        "    assert f(i) == i + 1",
-        "assert math.isclose(f(x), 5)",
+        "assert math.isclose(f(4), 5)",
+        "assert sorted([f(x) for f in (abs,) for x in [2]] + [f(3)]) == [2, 4]",
     ]
     right, wrong = run(sandbox, "def f(x): return x + 1", *checks), run(sandbox, "def f(x): return 2", *checks)
     assert right.all_passed and wrong.passed == (True, False, False)
-    assert [str(v) for v in wrong.verdicts[1:]] == ["wrong_answer"] * 2
-    assert [bool(detail) for detail in right.details] == [
-        False,
-        True,
-        False,
-    ]  # the loop is not taken apart, and says so
+    assert [bool(detail) for detail in right.details] == [False, False, True]  # the last is not taken apart
     for code in ("x = 1", "def check(c):\n    ok(c(1))\ndef ok(v):\n    assert v", "def check(a, b):\n    assert a"):
         with pytest.raises(SyntaxError, match="function of one argument"):
             split_test_function(code, "f")
@@ -471,8 +467,6 @@ def test_decode_inverts_encode_and_refuses_anything_else():
     for bad in ({"nonsense": 1}, {"tuple": [], "set": []}, {}, {"set": [[1]]}, {"int": "x"}, {"dict": [[1]]}):
         with pytest.raises((ValueError, TypeError)):
             decode(bad)
-    with pytest.raises(ValueError, match="more than 4000 numbers in their keys"):
-        decode({"set": [{"int": hex(i * (2**61 - 1))} for i in range(20_000)]}, 4000)
     assert repr(decode(encode(object()))) == "<object object>"
 
 
@@ -741,20 +735,14 @@ def test_a_test_function_that_is_more_than_a_list_of_assertions_is_one_test(sand
         "    if candidate(0) != 1:\n        return\n    assert candidate(1) == 2",
         "    global seen\n    seen = candidate(1)\n    assert seen == 2",
         "    apply = lambda candidate: candidate + 1\n    assert apply(1) == candidate(1)",
+        "    for i in range(3):\n        assert candidate(i) == i + 1\n    assert candidate(i) == 3",
+        "    assert [f(1) for f in (abs,)] == [1]\n    assert candidate(1) == 2",
+        "    x = 7\n    assert candidate(x) == 8",
         "    for candidate in (candidate,):\n        assert candidate(1) == 2",
     ):
         (check,) = split_test_function("def check(candidate):\n" + body, "f")
         assert noted(sandbox, "def f(x): return x + 1", check.code) == [(True, True)], body
         assert noted(sandbox, "def f(x): return 1", check.code) == [(False, False)], body
-
-
-def test_names_that_a_loop_with_assertions_binds_are_there_for_later_ones(sandbox):
-    code = "def check(g):\n    for i in range(3):\n        assert g(i) == i\n    assert g(i) == 2\n"
-    code += "    j = 7\n    assert g(j) == 7"
-    checks = [check.code for check in split_test_function(code, "f")]
-    assert noted(sandbox, "def f(x): return x", *checks) == [(True, True), (True, True), (True, False)]
-    assert noted(sandbox, "def f(x): return x % 2", *checks) == [(False, False)] * 3
-    assert "range" not in checks[2], "a loop whose names a test does not need is another test"
 
 
 def test_what_python_would_not_evaluate_is_not_asked_for(sandbox):
@@ -777,14 +765,26 @@ def test_what_the_setup_binds_is_not_the_programs_answer(sandbox):
         ("assert f(1) == 1", None),
     ):
         assert noted(sandbox, right, code, entry_point=entry_point) == [(True, True)], code
-        assert str(prepare(Program("", [Check(code)], entry_point))[0][0]) == "['alone']", code
+        assert seen([Check(code)], entry_point)[0][0] == "alone", code
 
 
-def test_a_test_that_runs_inside_is_alone_and_a_split_one_brings_no_constant_that_it_does_not_use():
-    whole, split = Check("for i in (1, 2):\n    assert f(i) == 7001"), Check("y = 7002\nx = 3\nassert f(x) == 7003")
-    kinds, program, *tests = prepare(Program("", [whole, split, Call((1,), 7004)], "f"))[0]
-    assert kinds == ["alone", "", ""] and tests[1]["setup"] == "x = 3"
-    assert "7001" in str(tests[0]) and not any(str(n) in f"{program}{tests[1:]}" for n in range(7001, 7005))
+def test_a_test_that_runs_inside_or_has_a_setup_is_alone_in_its_process(sandbox):
+    whole, split = Check("for i in (1, 2):\n    assert f(i) == 7001"), Check("x = 7002\nassert f(x) == 7003")
+    tests = [whole, split, Call((1,), 7004), Check("import math\nassert f(math.pi) == 7005")]
+    assert [kind for kind, _ in seen(tests)] == ["alone", "alone", "", ""]
+    told = [str(inside) for _, inside in seen(tests)]
+    assert "7001" in told[0] and not any(str(n) in text for n in range(7003, 7006) for text in told)
+    source = """
+        import sys
+        def f(x):
+            frame, text = sys._getframe(), ""
+            while frame:
+                text += str(frame.f_locals)
+                frame = frame.f_back
+            return [7000 + n for n in range(1, 6) if str(7000 + n) in text]
+    """
+    spies = [Call((1,), []), Check("assert f(1) == []"), whole, split, Check("y = 7002\nassert f(y) == [7002]")]
+    assert run(sandbox, source, *spies).passed == (True, True, False, False, True)
 
 
 VALUES = {  # an answer that is no plain data: assertions about it that plain Python finds right, and wrong
@@ -838,12 +838,7 @@ def test_tests_that_cannot_be_run_are_the_tests_fault_and_end_nothing(sandbox):
         assert sandbox.sandbox_errors == before + 1
     sandbox.sandbox_errors = 0
     long = 10**5735
-    with long_numbers():
-        checks = [
-            Check(f"assert f(1) == {long}"),
-            Check(f"assert f(1) != {long + 1}"),
-            Check(f"assert f(1) == {long + 1}"),
-        ]
+    checks = [Check(f"assert f(1) {end}") for end in (f"== {long}", f"!= {long + 1}", f"== {long + 1}")]
     assert run(sandbox, "def f(x): return 10 ** 5735", *checks).passed == (True, True, False)
     keys = {i: str(i) for i in range(20_000)}
     assert run(sandbox, "def f(d): return len(d)", Call((keys,), 20_000)).all_passed
@@ -1000,21 +995,6 @@ def test_of_several_test_functions_none_is_lost(sandbox, end):
     assert run(sandbox, "def f(x): return x * x", *checks).all_passed
     assert not run(sandbox, "def f(x): return 1", *checks).all_passed
     assert not run(sandbox, "def f(x): return 4 // x + 2", *checks).all_passed
-
-
-@pytest.mark.parametrize(
-    "setup",
-    [
-        "def reference(x):\n    return x + 1234567",
-        "'f(3) is 1234594.'",
-        "cases = dict([(3, 1234594)])",
-        "cases: dict = {3: 1234594}",
-        "print('expect 1234594')",
-        "cases = [1234594]",
-    ],
-)
-def test_a_setup_brings_nothing_that_a_test_does_not_use(setup):
-    assert "123" not in str(prepare(Program("", [Check(f"x = 3\n{setup}\nassert f(x) == 5")], "f"))[0])
 
 
 def test_waiting_between_work_counts_too():
