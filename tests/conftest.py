@@ -1,11 +1,14 @@
+import fcntl
 import os
 import signal
+import sys
 
 import pytest
 import torch
 
 AS_STARTED = dict(os.environ)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the tests need no network
+os.environ.pop("TQDM_DISABLE", None)  # what the progress bar says is tested
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny, and other processes are busy; for those that we start
 torch.set_num_threads(1)
 
@@ -17,10 +20,13 @@ HASTY = 60  # warm-start steps of the toy's base model in tests
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_our_own(tmp_path_factory):
-    """Tests neither read nor write the user's cache."""
+    """Tests neither read nor write the user's cache. Processes that share the tests share one."""
+    own = tmp_path_factory.getbasetemp()
+    cache = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    cache.mkdir(exist_ok=True)
     patch = pytest.MonkeyPatch()
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    yield
+    patch.setenv("XDG_CACHE_HOME", str(cache))
+    yield cache
     patch.undo()
 
 
@@ -31,9 +37,25 @@ def toy(cache_of_our_own):
 
     patch = pytest.MonkeyPatch()
     patch.setattr(minirl, "WARM_STEPS", HASTY)
-    minirl.load_policy("toy")
+    with open(cache_of_our_own / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process makes it, another one waits
+        minirl.load_policy("toy")
     yield minirl
     patch.undo()
+
+
+def in_a_fork(errors, *arguments):
+    """Starts minirl with these arguments as a process of its own, forked since to import torch once more takes seconds.
+    Returns its number. What it says goes to the file `errors`."""
+    import minirl
+
+    if pid := os.fork():
+        return pid
+    try:
+        sys.stdout = sys.stderr = open(errors, "w", buffering=1)  # lines
+        os._exit(minirl.main(list(map(str, arguments))))
+    finally:  # whatever happens, the tests do not go on here
+        os._exit(99)
 
 
 def tiny_model(kind="llama", seed=0, **changes):

@@ -1,17 +1,17 @@
 """Runs: the run folder, exact resume, and what may happen on the way."""
 
 import json
+import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import HASTY
-from test_train import FLAGS, ROOT, SMALL, run_main
+from conftest import in_a_fork
+from test_train import FLAGS, SMALL, run_main
 
 import minirl
 from minirl import (
@@ -35,7 +35,7 @@ from minirl import (
 
 
 def test_a_run_folder_holds_everything_and_rewards_can_be_recomputed(toy, tmp_path):
-    folder = train(Config(out=str(tmp_path / "run"), steps=3, **SMALL))
+    folder = train(Config(out=str(tmp_path / "run"), steps=3, **SMALL | {"eval_size": 4, "eval_samples": 8}))
     rows = read_jsonl(folder / "metrics.jsonl")
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
     names = "reward pass_rate full_pass dead_groups loss grad_norm entropy clip_fraction tokens_per_second seconds"
@@ -108,7 +108,7 @@ def test_no_two_groups_of_a_run_share_their_random_numbers(toy, tmp_path, monkey
         return sample(policy, problems, group_size, seed=seed, places=places, temperature=temperature, **rest)
 
     monkeypatch.setattr(minirl, "sample", spy)
-    settings = {**SMALL, "eval_every": 1, "batch_rows": 16}  # an evaluation in two parts
+    settings = {**SMALL, "eval_every": 1, "eval_size": 4, "eval_samples": 8, "batch_rows": 16}  # an evaluation in two parts
     train(Config(out=str(tmp_path / "run"), steps=2, temperature=0.9, **settings))
     assert len({(seed, place) for _, seed, place in drawn}) == len(drawn) == (3 + 2) * 4
     assert [temperature for temperature, *_ in drawn] == [1.0] * 4 + ([0.9] * 4 + [1.0] * 4) * 2
@@ -136,16 +136,13 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(toy, tmp_path):
 def test_a_run_killed_while_it_writes_a_checkpoint_can_be_resumed(toy, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     train(Config(out=str(whole), steps=6, save_every=1, **SMALL))
-    code = f"import minirl, sys; minirl.WARM_STEPS = {HASTY}; sys.exit(minirl.main(sys.argv[1:]))"
-    arguments = ["train", "--steps=6", "--save-every=1", f"--out={killed}", *map(str, FLAGS)]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, **pipes)
-    while not (killed / "rollouts" / "step_000003.jsonl").exists() and process.poll() is None:
+    pid = in_a_fork(tmp_path / "errors", "train", "--steps=6", "--save-every=1", f"--out={killed}", *FLAGS)
+    while not (killed / "rollouts" / "step_000003.jsonl").exists() and not os.waitpid(pid, os.WNOHANG)[0]:
         time.sleep(0.001)
-    while not (killed / "checkpoint.new").exists() and process.poll() is None:  # into the middle of one
+    while not (killed / "checkpoint.new").exists():  # into the middle of one
         pass
-    process.kill()
-    process.communicate()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     assert find_checkpoint(killed) and len(read_jsonl(killed / "metrics.jsonl")) < 7, "it was not done"
     assert main(["train", "--resume", str(killed)]) == 0
     assert_same_run(whole, killed)
@@ -217,23 +214,17 @@ def test_a_damaged_checkpoint_is_a_sentence_and_nothing_is_touched(toy, capsys, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ctrl_c_ends_a_run_with_one_line_and_no_process(toy, tmp_path):
-    code = f"import minirl, sys; minirl.WARM_STEPS = {HASTY}; sys.exit(minirl.main(sys.argv[1:]))"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "--steps=100", "--eval-size=4", f"--out={tmp_path / 'run'}"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pid = in_a_fork(tmp_path / "errors", "--steps=100", "--eval-size=4", f"--out={tmp_path / 'run'}")
     while not (tmp_path / "run" / "rollouts").exists():
         time.sleep(0.05)
     time.sleep(0.5)
-    zygotes = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    zygotes = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     assert zygotes
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130 and "Traceback" not in errors and "interrupted" in errors
-    assert not any(Path(f"/proc/{pid}").exists() for pid in zygotes)
+    os.kill(pid, signal.SIGINT)
+    errors = (tmp_path / "errors").read_text
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130, errors()
+    assert "Traceback" not in errors() and "interrupted" in errors()
+    assert not any(Path(f"/proc/{zygote}").exists() for zygote in zygotes)
 
 
 def test_a_sandbox_error_is_counted_shown_and_scored_as_failure(toy, tmp_path, monkeypatch, capsys):

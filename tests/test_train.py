@@ -35,7 +35,7 @@ from minirl import (
 )
 
 ROOT = Path(minirl.__file__).parent
-SMALL = {"problems_per_step": 4, "group_size": 4, "eval_size": 4, "eval_samples": 8, "eval_every": 0, "workers": 1}
+SMALL = {"problems_per_step": 4, "group_size": 4, "eval_size": 2, "eval_samples": 2, "eval_every": 0, "workers": 1}
 SMALL |= {"reward": "pass_rate", "families": ["predicates"]}  # a hasty base model needs a dense signal
 FLAGS = [
     word
