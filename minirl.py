@@ -772,12 +772,10 @@ TOKEN_WEIGHTS = ("auto", "token", "sequence", "constant")
 class Config:
     """The settings of a run. Every field is a flag of the command line: group_size is --group-size."""
 
-    model: str = setting("toy", "toy, a model of the Hugging Face hub, a folder, a run or a .gguf file", BOTH, "model")
+    model: str = setting("toy", "toy, a model of the Hugging Face hub, a folder or a run", BOTH, "model")
     toy_noise: float = setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.65 very weak", BOTH)
     toy_seed: int = setting(0, "seed of the toy's base model; another one is another base", BOTH)
-    prompt_style: str = setting(
-        "auto", "chat, completion or verbatim; auto: chat for a chat model", BOTH, choices=STYLES
-    )
+    prompt_style: str = setting("auto", "chat, completion, verbatim; auto: as the model is", BOTH, choices=STYLES)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...", BOTH)
     precision: str = setting("auto", "float32 or bfloat16; auto: bfloat16 on a GPU", BOTH, choices=PRECISIONS)
 
@@ -791,18 +789,14 @@ class Config:
 
     problems_per_step: int = setting(16, "problems (groups) a step", group="sampling", at_least=1)
     group_size: int = setting(8, "samples a group", at_least=1)
-    max_new_tokens: int | None = setting(
-        None, "longest completion; default: 32 for the toy, else 512", BOTH, at_least=1
-    )
+    max_new_tokens: int | None = setting(None, "longest completion; default: 512, toy 32", BOTH, at_least=1)
     temperature: float = setting(1.0, "sampling temperature while training", above=0)
     batch_rows: int = setting(256, "most samples drawn at once in an evaluation", BOTH, at_least=1)
 
     algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=tuple(ADVANTAGES))
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
     clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip", above=0)
-    normalisation: str = setting(
-        "auto", "token, sequence, constant; auto: sequence for grpo, else constant", choices=TOKEN_WEIGHTS
-    )
+    normalisation: str = setting("auto", "auto: sequence for grpo, else constant; or token", choices=TOKEN_WEIGHTS)
     kl: float = setting(0.0, "weight of the KL penalty towards the base model", at_least=0)
     updates_per_batch: int = setting(1, "optimizer steps on each batch; from the second on, the clip acts", at_least=1)
 
@@ -956,9 +950,8 @@ def read_prompt(policy: Policy, problem: Problem) -> list[int]:
     if policy.prompt_style == "chat":
         kind = "code" if problem.before_function is not None else "function" if problem.entry_point else "program"
         task = INSTRUCTIONS[kind].format(prompt=problem.prompt.strip(), entry_point=problem.entry_point)
-        messages = [{"role": "user", "content": task}]
         settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-        return policy.encode(policy.tokenizer.apply_chat_template(messages, **settings))
+        return policy.encode(policy.tokenizer.apply_chat_template([{"role": "user", "content": task}], **settings))
     text = problem.prompt
     if policy.prompt_style == "completion" and problem.before_function is None and not text.endswith("\n"):
         text = f'"""\n{text}\n"""\n'  # a task in words
@@ -977,10 +970,11 @@ INSTRUCTIONS = {
 
 
 def text_of(policy: Policy, prompt: list[int], ids: list[int]) -> str:
-    """The text of a completion, without end tokens: decoded alone, it might lose the space that it begins with."""
-    ids = prompt[-1:] + [token for token in ids if token not in policy.eos_ids]
-    skipped = len(policy.tokenizer.decode(prompt[-1:]))
-    return policy.tokenizer.decode(ids, clean_up_tokenization_spaces=False)[skipped:]
+    """The text of a completion, without end tokens: decoded alone, it might lose the space that it begins with. A
+    thought that the prompt has opened, as some chat templates do, is opened in the text, too."""
+    ids, decode = prompt[-1:] + [token for token in ids if token not in policy.eos_ids], policy.tokenizer.decode
+    thinks = "<think>" in decode(prompt[-20:]).rpartition("</think>")[2]
+    return "<think>" * thinks + decode(ids, clean_up_tokenization_spaces=False)[len(decode(prompt[-1:])) :]
 
 
 def have_answered(
@@ -992,8 +986,8 @@ def have_answered(
         return answered
     in_chat, group_size = policy.prompt_style == "chat", len(ids) // len(problems)
     tokens = ids[rows, t].tolist()
-    mark = "`" if in_chat else "\n"  # nothing else can end an answer
-    marks = {token: mark in policy.tokenizer.decode([token]) for token in set(tokens)}
+    ends = "`~" if in_chat else "\n"  # nothing else can end an answer
+    marks = {token: bool(set(ends) & set(policy.tokenizer.decode([token]))) for token in set(tokens)}
     for i, (row, token) in enumerate(zip(rows.tolist(), tokens, strict=True)):
         if marks[token]:
             p = row // group_size
@@ -1006,13 +1000,20 @@ def definition_of(name: str, indent: str = "") -> re.Pattern:
     return re.compile(rf"^{indent}(?:async +)?def +{re.escape(name)}\b", re.MULTILINE)
 
 
-FENCE = re.compile(r"```([^\n`]*)\n(.*?)(```|\Z)", re.DOTALL)
-LEETCODE_IMPORTS = """import bisect, collections, functools, heapq, itertools, math, random, re, string
-from collections import *
-from functools import *
-from itertools import *
-from math import *
-from typing import *"""
+def answer_of(completion: str) -> str:
+    """What a model says when it has thought; nothing while it thinks."""
+    said = completion.rpartition("</think>")[2]
+    said = "" if "<think>" in said else said
+    return said.rpartition("<answer>")[2].partition("</answer>")[0]
+
+
+FENCE = re.compile(  # tag, code, end ("" where the block is not closed)
+    r"""^[ \t]*(?P<mark>`{3,}|~{3,})(?:[ \t]*\n[ \t]*(?P=mark)(?=\w))?  # it opens; twice is once
+        [ \t{.]*([^\s`}]*)[^\n`]*\n
+        ((?:'{3}.*?'{3}|"{3}.*?"{3}|.)*?)  # in a long text of the code, nothing closes
+        (^[ \t]*(?P=mark)[ \t]*$|\Z)""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
 STATEMENT = r"@|(?:async +)?def |class |import |from \S+ import |"
 FIRST_LINE = re.compile(  # of a program, in the middle of prose
     rf"^(?:{STATEMENT}#!|\w[\w, ]* ?=[^=]|print\(|(?:for|while|if|with) .*:$|try:)", re.MULTILINE
@@ -1021,40 +1022,80 @@ LATER_LINE = re.compile(rf"{STATEMENT}[\s#)\]}}]|\w+(?:: ?[\w\[\], .|]+)? ?=[^=]
 
 
 def extract_code(problem: Problem, completion: str) -> str:
-    """The program in an answer, taken out by its lines alone, for it may be anything. The answer may be
+    """The program in an answer, which may be
 
-      * what follows the prompt, where that opens the function
-      * a fenced block; of several, the last one that defines the function (else the longest). It may be unclosed
+      * what follows the prompt, where that opens the function, up to the first line that is none of a program's
+      * fenced blocks: the last that defines the function or is a whole program, all of it, and the definitions and
+        imports in blocks of their own
       * a program or a function with prose around it
 
-    Imports and helpers are kept, those of the prompt too. What follows the function and is neither a definition, an
-    import nor a constant is cut: prose, examples, calls. A method of a class Solution is made a function, and what
-    LeetCode imports for such a class is imported.
+    What the token limit has cut off goes, by whole statements. Imports and helpers of the prompt stay, and a method of
+    a class Solution is made a function.
     """
-    name, before = problem.entry_point, problem.before_function
-    answer = completion.rpartition("</think>")[2]
-    blocks = [(tag.strip().lower(), code) for tag, code, _ in FENCE.findall(answer)]
+    name, before, answer = problem.entry_point, problem.before_function, answer_of(completion)
+    blocks = [(tag.lower(), code if end else code.partition("```")[0]) for _, tag, code, end in FENCE.findall(answer)]
     blocks = [block for block in blocks if block[0].startswith("py")] or [b for b in blocks if not b[0]] or blocks
-    defines = definition_of(name, "[ \t]*") if name else None
-    answers = [code for _, code in blocks if defines and defines.search(code)]
-    if before is not None and not answers:
-        first_line = next((line for line in answer.split("\n") if line.strip()), " ")
-        if first_line[0].isspace() or not problem.prompt.endswith("\n"):
+    codes = [textwrap.dedent(code) for _, code in blocks if code.strip()]  # may stand in a list of steps
+    defines = definition_of(name, "[ \t]*").search if name else is_program
+    mains = [code for code in codes if defines(code)]
+    if before is not None and not mains:
+        if not re.match(r"(?:[ \t]*\n)*\S", answer) or not problem.prompt.endswith("\n"):  # it begins indented
             return problem.prompt + answer[: end_of_function(answer, 0)]
-    if blocks:
-        code = answers[-1] if answers else max((code for _, code in blocks), key=len)
-        code = textwrap.dedent(code) if code[:1].isspace() else code  # a block within a list of steps
+        if codes:
+            return problem.prompt + textwrap.indent(codes[-1], "    ")
+    if codes:
+        main = (mains or codes)[-1]
+        parts = [code for code in codes if code is main or (code not in mains and only_defines(code))]
+        code = whole_statements("\n".join(parts), defines)
     else:
         first = FIRST_LINE.search(answer)
-        code = answer[first.start() :] if first else answer
-    found = list(defines.finditer(code)) if defines else []
-    if not found:
-        body = textwrap.indent(code, "    ") if blocks else code
-        return code if before is None else problem.prompt + body
-    code = code[: end_of_function(code, found[-1].end())]
-    if re.search(r"^class Solution\b", code, re.MULTILINE) and not definition_of(name).search(code):
-        code = f"{LEETCODE_IMPORTS}\n{code}\n\n{name} = Solution().{name}\n"
-    return (before or "") + code
+        code = whole_statements(answer[first.start() :] if first else answer, defines)
+        if before is not None and not defines(code):
+            return problem.prompt + code
+    if name and re.search(r"^class Solution\b", f"{problem.prompt}\n{code}", re.MULTILINE):
+        before = leetcode_names(code) + (before or "")
+        if not definition_of(name).search(code):  # on LeetCode, every call has an instance of its own
+            before += f"def {name}(*args, **kwargs):\n    return Solution().{name}(*args, **kwargs)\n"
+    future = re.compile(r"^from __future__ import .*\n", re.MULTILINE)  # has to be the first
+    return "".join(future.findall(code)) + (before or "") + future.sub("", code)
+
+
+def parsed(code: str) -> ast.Module | None:
+    """Its statements; None if it is no Python."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.parse(code)
+
+
+def is_program(code: str) -> bool:
+    """Does it do something? An example of what a program reads or writes is no Python, or calls nothing."""
+    parts = [part for part in getattr(parsed(code), "body", []) if not isinstance(part, ast.FunctionDef | ast.ClassDef)]
+    return any(isinstance(node, ast.Call) for part in parts for node in ast.walk(part))
+
+
+def only_defines(code: str) -> bool:
+    """Definitions, imports and constants, which a program in another block may need, and which cannot harm it."""
+    line = re.compile(r"(?:async |def |class |import |from |[\s@#)\]}]|\w+ *=[^(]*$|$)")
+    return parsed(code) is not None and all(map(line.match, code.splitlines()))
+
+
+def whole_statements(code: str, holds_program: Callable[[str], Any]) -> str:
+    """The longest beginning of the code, by whole statements, that is Python and holds the program: what the token
+    limit has cut off goes, and prose. All of it where there is none."""
+    starts = [line.start() for line in re.finditer(r"^(?![\s)\]}]|else|elif|except|finally)", code, re.MULTILINE)]
+    parts = (code[:end] for end in [len(code), *reversed(starts)])
+    return next((part for part in parts if parsed(part) and holds_program(part)), code)
+
+
+# What a class Solution and functions beside it may use: the names that the judges of LeetCode's problems have.
+LEETCODE_NAMES = "typing bisect collections copy functools heapq itertools json math operator random re string sys"
+
+
+def leetcode_names(code: str) -> str:
+    """They hide no builtin. Calls may be nested as deeply as judges allow."""
+    modules = LEETCODE_NAMES.split()
+    stars = [f"from {name} import *\n" for name in [*modules, "builtins"]]
+    named = ["sys", *(name for name in modules if f"{name}." in code)]  # bisect.bisect, or bisect?
+    return f"{''.join(stars)}import {', '.join(named)}\nsys.setrecursionlimit(50_000)\n"
 
 
 def end_of_function(code: str, start: int, whole_lines: bool = False) -> int:
@@ -1070,13 +1111,13 @@ def end_of_function(code: str, start: int, whole_lines: bool = False) -> int:
 def has_answer(problem: Problem, completion: str, in_chat: bool) -> bool:
     """Has a completion said all that counts? In a chat, when the fence around the answer is closed; else when the
     function is followed by a line that does not belong to it."""
-    name, opened = problem.entry_point, problem.before_function is not None
+    name, opened, answer = problem.entry_point, problem.before_function is not None, answer_of(completion)
     defines = definition_of(name, "[ \t]*") if name else None
     if in_chat:
-        blocks = FENCE.findall(completion.rpartition("</think>")[2])
-        return any(end and (defines.search(code) if defines else tag.startswith("py")) for tag, code, end in blocks)
-    start = 0 if opened else (match := defines.search(completion)) and match.end() if defines else None
-    return start is not None and end_of_function(completion, start, whole_lines=True) < len(completion)
+        blocks = FENCE.findall(answer)
+        return any(end and (defines.search(code) if defines else tag.startswith("py")) for _, tag, code, end in blocks)
+    start = 0 if opened else (match := defines.search(answer)) and match.end() if defines else None
+    return start is not None and end_of_function(answer, start, whole_lines=True) < len(answer)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1143,9 +1184,7 @@ def read_row(row: Any, number: int) -> tuple:
 def read_rows(path: str) -> Iterator[tuple[int, Any]]:
     """The JSON values of a file or URL, with their line numbers (or places in a list)."""
     file = download(path) if re.match(r"https?://", path) else Path(path)
-    digits = sys.get_int_max_str_digits()
     try:
-        sys.set_int_max_str_digits(0)  # APPS has integers of more digits than Python's default allows
         with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
             is_list = lines.read(1) == "["
             lines.seek(0)
@@ -1162,8 +1201,6 @@ def read_rows(path: str) -> Iterator[tuple[int, Any]]:
         hint = "; save it as JSON lines first" if ".parquet" in path else ""
         hint += f"; delete {file} to download it again" if file != Path(path) else ""
         raise UsageError(f"cannot read the problem file {path}: {error}{hint}") from None
-    finally:
-        sys.set_int_max_str_digits(digits)
 
 
 def download(url: str) -> Path:
@@ -1184,8 +1221,7 @@ def _field(row: dict[str, Any], name: str, kind: type = str, default: Any = ...)
     if value is ...:
         raise UsageError(f"field '{name}' is missing")
     if not isinstance(value, kind) and value is not default:
-        wanted = {str: "a string", list: "a list"}[kind]
-        raise UsageError(f"field '{name}' must be {wanted}, got {type(value).__name__}")
+        raise UsageError(f"field '{name}' must be a {'list' if kind is list else 'string'}, got {type(value).__name__}")
     return value
 
 
@@ -1305,13 +1341,9 @@ class _TextUnpickler(pickle.Unpickler):
         raise ValueError(f"the packed tests ask for {module}.{name}, which is not plain data")
 
 
-FORMATS = {  # by a field that only this format has
-    "tests": _read_minirl,
-    "test_list": _read_mbpp,
-    "test": _read_humaneval,
-    "input_output": _read_apps,
-    "public_test_cases": _read_livecodebench,
-}
+# By a field that only this format has.
+FORMATS = {"tests": _read_minirl, "test_list": _read_mbpp, "test": _read_humaneval, "input_output": _read_apps}
+FORMATS |= {"public_test_cases": _read_livecodebench}
 
 
 def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, str]:
@@ -1330,8 +1362,7 @@ def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, 
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 13. Models: of a hub, a folder, a run or a GGUF file, and the toy's base model. Called by train, eval and inspect,
-#     through load_policy
+# 13. Models: of a hub, a folder or a run, and the toy's base model. Called by train and eval, through load_policy
 
 
 def load_policy(
@@ -1343,9 +1374,9 @@ def load_policy(
     toy_seed: int = 0,
 ) -> Policy:
     """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained, a run folder,
-    or a .gguf file. The others are as in Config; prompt_style auto: chat for a tokenizer with a chat template, verbatim
-    for the toy, which has learnt to end what it writes, else completion.
-    Raises UsageError where there is no such model, or no such device.
+    XX. The others are as in Config; prompt_style auto: chat for a tokenizer with a chat template, verbatim
+        for the toy, which has learnt to end what it writes, else completion.
+        Raises UsageError where there is no such model, or no such device.
     """
     from transformers.utils import logging
 
@@ -1427,30 +1458,18 @@ def refresh_sampler(policy: Policy) -> None:
 
 
 def pretrained(name: str) -> tuple[Any, Any]:
-    """Model and tokenizer of a directory, a run folder, a .gguf file or a model id, with weights in float32."""
+    """Model and tokenizer of a directory, a run folder or a model id, with weights in float32."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path, settings = Path(name), {}
+    path = Path(name)
     folder = find_checkpoint(path) or path
-    if path.suffix == ".gguf" and path.is_file():
-        folder, settings = path.parent, {"gguf_file": path.name}
-        missing = [package for package in ("gguf", "accelerate") if not importlib.util.find_spec(package)]
-        if missing:
-            raise UsageError(f"reading {name} takes packages that are missing: pip install {' '.join(missing)}")
-    elif not path.exists() and not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name):  # no name of a hub, either
+    if not path.exists() and not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name):  # no name of a hub, either
         raise UsageError(f"cannot load the model {name!r}: there is no such folder or file")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **settings)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **settings)
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # transformers raises many kinds
         where = "" if path.exists() else "there is no such folder, and on the hub: "
         raise UsageError(f"cannot load the model {name!r}: {where}{first_line(error)}") from None
-    if "gguf_file" in settings:  # a model that was never quantized, so that it can be saved
-        quantized, config = model, model.config
-        config.__dict__.pop("quantization_config", None)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        model.load_state_dict(quantized.state_dict())
-    return model, tokenizer
 
 
 def first_line(error: BaseException) -> str:
@@ -1932,9 +1951,8 @@ def choose_problems(
     if chosen and by_rate:
         rows = evaluate(policy, chosen, sandbox, config, seed_of(config.seed, "choose"))
         write_jsonl(folder / "evaluations" / "training_problems.jsonl", rows)
-        shares = [np.mean([all(passes) for passes in row["outcomes"]]) for row in rows]
-        pairs = zip(chosen, shares, strict=True)
-        chosen = [problem for problem, rate in pairs if config.min_pass <= rate <= config.max_pass]
+        rates = [np.mean([all(passes) for passes in row["outcomes"]]) for row in rows]
+        chosen = [chosen[i] for i, rate in enumerate(rates) if config.min_pass <= rate <= config.max_pass]
     if not chosen:
         raise UsageError(f"none of the {len(problems)} problems is left; see --drop-broken, --min-pass and --max-pass")
     if rank() == 0:
@@ -1951,8 +1969,8 @@ def find_reward(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tenso
     is_file = ":" in name
     path, _, function = name.rpartition(":" if is_file else ".")
     if not path:
-        known = ", ".join(REWARDS)
-        raise UsageError(f"unknown reward {name!r}; choose from {known}, or name a function: FILE.py:function")
+        words = f"unknown reward {name!r}; choose from {', '.join(REWARDS)}"
+        raise UsageError(f"{words}, or name a function: FILE.py:function")
     folder = str(Path(path).resolve().parent if is_file else Path.cwd())
     sys.path.insert(0, folder)  # what it imports may lie beside it
     try:

@@ -221,14 +221,3 @@ def test_a_hub_and_what_it_may_answer(tmp_path):
         strict=True,
     ):
         assert line.startswith(words), line
-
-
-def test_a_gguf_file_without_its_packages_names_them(tmp_path, monkeypatch):
-    file = tmp_path / "model.gguf"
-    file.write_bytes(b"GGUF")
-    util = minirl.importlib.util
-    find_spec = util.find_spec
-    missing = ("gguf", "accelerate")
-    monkeypatch.setattr(util, "find_spec", lambda name: None if name in missing else find_spec(name))
-    with pytest.raises(UsageError, match="pip install gguf accelerate"):
-        load_policy(str(file))

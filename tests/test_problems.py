@@ -10,7 +10,6 @@ import zlib
 
 import pytest
 
-import minirl
 from minirl import (
     Call,
     Check,
@@ -448,8 +447,10 @@ HELPED = "import math\nfrom typing import List\n\nLIMIT: int = 3\n\n@wraps\ndef 
         "```python\n{}```\nIt prints:\n```text\ndef f(x) is 2\n```",
         "<think>```python\ndef f(x):\n    return 0\n```</think>\n{}",
         "The function is here.\n\n{}\n\nIt works as follows:\n1. It adds one.\n",
-        "{}\nprint(f(3))\nassert f(1) == 3\n",
-        '```python\n{}\nif __name__ == "__main__":\n    input()\n```',
+        "```\n```python\n{}```",  # opened twice
+        "~~~python\n{}~~~",
+        "<think>2</think>\n<answer>\n{}</answer>",
+        "```python\n{}broken(\n```",  # cut off by the token limit, or no code
     ],
 )
 def test_the_code_is_taken_out_of_an_answer(answer, code):
@@ -494,11 +495,80 @@ def test_scripts_and_methods():
         "```python\n{}```\nfor example\n```\n1\n2\n3\n4\n5\n6\n7\n```",
     ):
         assert extract_code(SCRIPT, answer.replace("{}", script)).strip() == script.strip()
-    method = "class Solution:\n    def f(self, x):\n        return x + 1\n"
-    for answer in (method, f"   1. So:\n   ```python\n{minirl.textwrap.indent(method, '   ')}   ```"):
-        assert extract_code(WORDS, answer).endswith(method + "\n\nf = Solution().f\n")
-        assert "from typing import *" in extract_code(WORDS, answer)
-    assert extract_code(WORDS, method + "\ndef f(x):\n    return 1\n") == method + "\ndef f(x):\n    return 1\n"
+
+
+THREE = [Call((1,), 2), Call((2,), 3), Call((3,), 4)]
+TASK, METHOD = (
+    Problem("t", words, THREE, "f") for words in ("Write f.", "Write f.\n\nclass Solution:\n    def f(self, x):")
+)
+DOUBLE = Problem("d", "Read a number, print its double.", [StdIO("2\n", "4\n"), StdIO("5", "10")])
+CLASS = "class Solution:\n    def f(self, x):\n        return {}\n"
+RIGHT = [  # problems and answers that a careful reader finds right
+    # what follows the function belongs to it, and cannot spoil it
+    (TASK, "def f(x):\n    return T[x]\n\nT = {}\nfor i in range(9):\n    T[i] = i + 1\n"),
+    (TASK, "def f(x):\n    return A * x + B\n\nA, B = 1, 1\n"),
+    (TASK, "def f(x):\n    f.calls += 1\n    return x + 1\n\nf.calls = 0\n"),
+    (TASK, "def f(x):\n    return op.add(x, 1)\ntry:\n    import operator as op\nexcept ImportError:\n    op = None\n"),
+    (TASK, "def f(x):\n    return x + Z\n\nZ = (\n2 - 1\n)\n"),
+    (TASK, "def f(x): return x + 1\nprint(f(int(input())))\nassert f(1) == 3\n"),
+    (TASK, "def f(x): return x + 1\nif __name__ == '__main__':\n    input()\nraise SystemExit(1)\n"),
+    (TASK, "def f(x): return x + 1\n\ndef g(x):\n    return [x"),
+    # fences
+    (TASK, "~~~\ndef f(x): return x + 1\n~~~\nDone."),
+    (TASK, "Helper:\n```python\ndef g(x):\n    return x + 1\n```\nMain:\n```python\ndef f(x):\n    return g(x)\n```"),
+    (TASK, "```python\nimport operator\n```\n```python\ndef f(x): return operator.add(x, I)\n```\n```py\nI = 1\n```"),
+    (TASK, "```python\ndef f(x):\n    '''\n```\nf(1)\n```\n    '''\n    return x + 1\n```\nSo."),
+    (TASK, "```python\ndef f(x): return 0\n```\nNo.\n```python\ndef f(x): return x + 1\n```\nUse:\n```python\nf(f)\n```"),
+    (DOUBLE, "~~~python\nprint(2 * int(input()))\n~~~"),
+    (DOUBLE, "<think>2n</think>\n<answer>\nn = int(input())\nprint(n * 2)\n</answer>"),
+    (DOUBLE, "n = int(input())\nprint(n * 2)\n\nIt reads a number and doubles it."),
+    (DOUBLE, "```\nt = 0\nfor i in range(int(input())): t += 1\nprint(t)\n```\nNo:\n```\nprint(2 * int(input()))\n```"),
+    (DOUBLE, "Input:\n```\n2 is an example of what may be read\n```\nSo:\n```\nprint(2 * int(input()))\n```\nOut:\n```\n4\n```"),
+    (DOUBLE, "```python\ndef main():\n    print(2 * int(input()))\n```\n```python\nmain()\n```"),
+    # a thought is no answer
+    (TASK, "<think>```python\ndef f(x): return 0\n```</think>\n```python\ndef f(x): return x + 1\n```"),
+    (TASK, "def f(x): return 0\n</think>def f(x): return x + 1"),
+    # LeetCode
+    (METHOD, CLASS.format("x + pow(3, -1, 2)")),
+    (METHOD, CLASS.format("heappop([x + 1]) + bisect_left([1], 0) + deepcopy(0)")),
+    (METHOD, CLASS.format("min(sys.maxsize, operator.add(x, 1), inf, math.inf) + len(Counter() or deque())")),
+    (METHOD, CLASS.format("x + bisect([5], 5) + bisect.bisect([1], 0)").replace("bisect([5]", "bisect_right([5]")),
+    (METHOD, CLASS.format("x + 1").replace("(self, x)", "(self, x: Optional[int]) -> List[int]")),
+    (METHOD, "from __future__ import annotations\n" + CLASS.format("x + 1").replace("x)", "x: list[Node])")),
+    (METHOD, "def f(x: List[int]) -> int:\n    return reduce(add, [x, 1])"),
+    (METHOD, "class Solution:\n    n = 0\n    def __init__(self): self.n = 1\n    def f(self, x):\n"
+             "        self.n += x\n        return self.n"),
+    (METHOD, CLASS.format("x + 1 if x < 4 else self.f(x - 1)") + "print(Solution().f('x'))"),
+    (METHOD, CLASS.format("x + 1 + self.deep(3000)") + "    def deep(self, n): return n and self.deep(n - 1)"),
+]  # fmt: skip
+WRONG = [
+    (TASK, "<think>```python\ndef f(x): return x + 1\n```"),  # cut off while it thought
+    (TASK, "<think>def f(x): return x + 1"),
+    (TASK, "```python\ndef f(x): return x + 1\n```\nBetter:\n```python\ndef f(x): return x\n```"),
+    (TASK, "```python\nraise ValueError\ndef f(x): return x + 1\n```"),
+    (TASK, "```python\ndef f(x):\n    if x:\n        return x + 1\n    return (\n```"),  # the function itself is broken
+    (DOUBLE, "print(2 * int(input()))\n```python\nprint(5)\n```"),
+]
+
+
+@pytest.mark.parametrize(("problem", "answer"), RIGHT)
+def test_a_right_answer_passes(sandbox, problem, answer):
+    result = sandbox.submit(problem.program(answer)).result()
+    assert result.all_passed, result
+    if "```" not in answer and "~~~" not in answer and "<" not in answer:
+        assert sandbox.submit(problem.program(f"So:\n```python\n{answer}\n```\nThat is it.")).result().all_passed
+
+
+@pytest.mark.parametrize(("problem", "answer"), WRONG)
+def test_a_wrong_answer_does_not_pass(sandbox, problem, answer):
+    assert not sandbox.submit(problem.program(answer)).result().all_passed
+
+
+def test_what_precedes_a_prompts_function_stays_and_future_imports_come_first(sandbox):
+    opened = Problem("o", "from typing import List\n\ndef f(x: List[int]):\n", THREE, "f")
+    answer = "```python\nfrom __future__ import annotations\ndef f(x: Lists) -> List: return x + 1\n```"
+    assert extract_code(opened, answer).startswith("from __future__ import annotations\nfrom typing import List\n")
+    assert passes(sandbox, opened, answer) == (True,) * 3
 
 
 def test_no_answer_breaks_the_extraction():

@@ -108,7 +108,13 @@ def test_no_two_groups_of_a_run_share_their_random_numbers(toy, tmp_path, monkey
         return sample(policy, problems, group_size, seed=seed, places=places, temperature=temperature, **rest)
 
     monkeypatch.setattr(minirl, "sample", spy)
-    settings = {**SMALL, "eval_every": 1, "eval_size": 4, "eval_samples": 8, "batch_rows": 16}  # an evaluation in two parts
+    settings = {
+        **SMALL,
+        "eval_every": 1,
+        "eval_size": 4,
+        "eval_samples": 8,
+        "batch_rows": 16,
+    }  # an evaluation in two parts
     train(Config(out=str(tmp_path / "run"), steps=2, temperature=0.9, **settings))
     assert len({(seed, place) for _, seed, place in drawn}) == len(drawn) == (3 + 2) * 4
     assert [temperature for temperature, *_ in drawn] == [1.0] * 4 + ([0.9] * 4 + [1.0] * 4) * 2
