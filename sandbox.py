@@ -187,7 +187,7 @@ def decode(data):
     raise ValueError(f"unknown tag {tag!r:.80}")
 
 
-def same(wanted, got, json_like=False):
+def matches(wanted, got, json_like=False):
     """Does a returned value equal the expected one? As Python's == says: 1 == 1.0 == True, a list is no tuple. But
     where a float is wanted, there is a tolerance (relative 1e-6, absolute 1e-9), and nan equals nan; not so in sets and
     keys. json_like: the expected value is from JSON, so a list may be a tuple, and the key "1" may be 1."""
@@ -199,11 +199,11 @@ def same(wanted, got, json_like=False):
         except OverflowError:  # an int too large for a float
             return False
     if isinstance(wanted, list | tuple) and type(wanted) is type(got):
-        return len(wanted) == len(got) and all(same(w, g, json_like) for w, g in zip(wanted, got, strict=True))
+        return len(wanted) == len(got) and all(matches(w, g, json_like) for w, g in zip(wanted, got, strict=True))
     if isinstance(wanted, dict) and isinstance(got, dict) and len(wanted) == len(got):
         if json_like:
             got = {json.dumps(key) if isinstance(key, int | float) else key: value for key, value in got.items()}
-        return wanted.keys() == got.keys() and all(same(wanted[key], got[key], json_like) for key in wanted)
+        return wanted.keys() == got.keys() and all(matches(wanted[key], got[key], json_like) for key in wanted)
     return bool(wanted == got)
 
 
@@ -217,7 +217,7 @@ def decide(judge, data):
     if "condition" in judge:
         scope = {"hole": value.__getitem__, "math": math}
         return bool(eval(compiled(judge["condition"], "assertion", "eval"), scope))
-    return any(same(decode(option), value, judge["json_like"]) for option in judge["options"])
+    return any(matches(decode(option), value, judge["json_like"]) for option in judge["options"])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -496,6 +496,8 @@ def run_untrusted(job, tests):
         if "judge" in test:  # asked by the trainer, in a runner that has seen no program
             return decide(test["judge"], json.loads(bytes.fromhex(test["reply"])))
         if "args" in test:
+            if job["entry_point"] not in namespace:
+                raise NameError(f"the program defines no function {job['entry_point']}")
             value = namespace[job["entry_point"]](*decode(test["args"]), **decode(test["kwargs"]))
             return encode(value, MAX_NODES)
         scope = dict(namespace)  # what one test defines is not there for the next

@@ -87,6 +87,7 @@ def verdicts(pool, source, *tests):
         ("import os, signal\ndef f(x): os.kill(os.getpid(), signal.SIGSEGV)", "runtime_error"),
         ("def f(x): return f(x)", "runtime_error"),
         ("def f(x) return 9", "syntax_error"),
+        ("def g(x): return 9", "runtime_error"),
         ("while True: pass", "timeout"),
         ("def f(x):\n    while True:\n        try:\n            pass\n        except BaseException: pass", "timeout"),
         ("def f(x): return sum(range(10**12))", "timeout"),
@@ -104,6 +105,7 @@ def verdicts(pool, source, *tests):
 def test_each_behaviour_gets_its_verdict(sandbox, hasty, source, verdict):
     result = run(hasty if verdict == "timeout" else sandbox, source, Call((3,), 9))
     assert str(result.verdicts[0]) == verdict, result.details
+    assert ("defines no function f" in result.details[0]) == ("def g" in source)
 
 
 def test_each_test_has_its_own_verdict(hasty):
