@@ -130,9 +130,12 @@ def encode(value, max_nodes=float("inf")):
             if issubclass(kind, base):
                 return visit(flatten(value), depth)
         makers = (int, float) if kind.__name__ in ("Fraction", "Decimal") else (EQUAL.get(kind),)
-        for make in makers:
-            if make and make(value) == value:
-                return {"equals": [kind.__name__, visit(make(value), depth)]}
+        for make in filter(None, makers):
+            try:
+                if make(value) == value:
+                    return {"equals": [kind.__name__, visit(make(value), depth)]}
+            except (ValueError, TypeError, ArithmeticError):  # Decimal("nan"), {1: []}.items()
+                pass
         can_be_false = any(name in vars(base) for base in kind.__mro__ for name in ("__bool__", "__len__"))
         return {"opaque" if can_be_false else "object": kind.__name__}
 
@@ -140,11 +143,11 @@ def encode(value, max_nodes=float("inf")):
 
 
 class Opaque:
-    """Stands for a value that is no plain data. It equals what its `plain` does, where that is known. Otherwise to
-    compare it is an error, and to ask whether it is true, too, unless all objects of its type are."""
+    """Stands for a value that is no plain data. To compare it is an error, and to ask whether it is true, too, unless
+    all objects of its type are."""
 
-    def __init__(self, name, is_true=False, plain=None):
-        self.name, self.is_true, self.plain = name, is_true, plain
+    def __init__(self, name, is_true=False):
+        self.name, self.is_true = name, is_true
 
     def __repr__(self):
         return f"<{self.name} object>"
@@ -152,26 +155,24 @@ class Opaque:
     def __bool__(self):
         return self.is_true or self._refuse()
 
-    def __eq__(self, other):
-        return self._refuse() if self.plain is None else self.plain == other
-
     def _refuse(self, *_):
         raise TypeError(f"a {self.name} object is not plain data")
 
-    __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
+    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
 
 
-def decode(data):
-    """The inverse of encode. Raises ValueError, TypeError or RecursionError on anything that encode does not make."""
+def decode(data, strict=False):
+    """The inverse of encode, but that what equals plain data becomes that; or, where strict, Opaque. Raises ValueError,
+    TypeError or RecursionError on anything that encode does not make."""
     if isinstance(data, list):
-        return [decode(item) for item in data]
+        return [decode(item, strict) for item in data]
     if not isinstance(data, dict):
         return data
     ((tag, body),) = data.items()
     if tag == "dict":
-        return {decode(key): decode(value) for key, value in body}
+        return {decode(key, strict): decode(value, strict) for key, value in body}
     if tag in CONTAINERS:
-        return CONTAINERS[tag](map(decode, body))
+        return CONTAINERS[tag]([decode(item, strict) for item in body])
     if tag == "int":
         return int(body, 16)
     if tag == "float":
@@ -180,9 +181,9 @@ def decode(data):
         return complex(float(body[0]), float(body[1]))
     if tag == "bytes":
         return bytes.fromhex(body)
-    if tag == "equals":
-        return Opaque(str(body[0])[:80], plain=decode(body[1]))
-    if tag in ("opaque", "object"):
+    if tag == "equals" and not strict:
+        return decode(body[1])
+    if tag in ("opaque", "object", "equals"):
         return Opaque(str(body)[:80], tag == "object")
     raise ValueError(f"unknown tag {tag!r:.80}")
 
@@ -213,11 +214,10 @@ compiled = functools.lru_cache(10_000)(compile)
 def decide(judge, data):
     """Is a reply, as encode() makes it, what was expected? Either the judge has "options", of which any will do, or a
     "condition" that asks for hole(0), hole(1), ... of a list of values. Raises whatever a value that is none raises."""
-    value = decode(data)
     if "condition" in judge:
-        scope = {"hole": value.__getitem__, "math": math}
+        scope = {"hole": decode(data, strict="isinstance" in judge["condition"]).__getitem__, "math": math}
         return bool(eval(compiled(judge["condition"], "assertion", "eval"), scope))
-    return any(matches(decode(option), value, judge["json_like"]) for option in judge["options"])
+    return any(matches(decode(option), decode(data), judge["json_like"]) for option in judge["options"])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -436,7 +436,8 @@ WHAT = {RETURNED: "returned", OUT_OF_MEMORY: "memory_limit", TOO_LARGE: "output_
 INSIDE = "abs dict float frozenset int len list map max min repr round set sorted str sum tuple".split()
 INSIDE = {name: getattr(builtins, name) for name in INSIDE}
 MEMBERS = "_members"  # of what "in" is asked about: an iterator has some, too
-INSIDE[MEMBERS] = lambda value: value if type(value) in (str, bytes) else list(value)
+SEARCHED = (str, bytes, bytearray, set, frozenset, dict)  # in other ways than a list
+INSIDE[MEMBERS] = lambda value: value if issubclass(type(value), SEARCHED) else list(value)
 RAN = "_assertions_that_ran"  # a list that a Check which runs as a whole fills, so that somebody can count
 CHANNEL = 3  # a runner's descriptors: 0 to 2 are the program's standard streams, 3 is the channel to the supervisor
 
@@ -647,7 +648,7 @@ class Runner:
         self.channel.setblocking(False)  # whatever poll() has promised
         self.start, self.waited = time.monotonic(), 0.0
         self.poll = select.poll()
-        self.poll.register(0, 0)  # the trainer: only its end is reported
+        self.poll.register(settings["trainer"], select.POLLIN)
         self.poll.register(self.channel, select.POLLIN)
         if prints:
             self.poll.register(self.output, select.POLLIN)
@@ -691,8 +692,8 @@ class Runner:
                 why = "out of CPU time" if seconds >= limit else "out of wall time: it waits"
                 return "timeout", why, seconds
             for descriptor, _ in self.poll.poll(1000 * min(limit - seconds, patience - self.waited) + 1):
-                if descriptor == 0:
-                    os._exit(1)  # the trainer is gone: the zygote notices, and kills the runner
+                if descriptor == self.settings["trainer"]:
+                    leave(self.settings)
                 try:
                     data = os.read(descriptor, 1 << 16)
                 except BlockingIOError:
@@ -774,11 +775,25 @@ def run_job(settings, kinds, program, tests):
     return records
 
 
+def leave(settings):
+    """The trainer is gone: have the zygote end all below it, and let no file remain."""
+    settings["zygote"].close()
+    os.wait()
+    empty_folder(settings["scratch"])
+    os.rmdir(settings["scratch"])
+    try:
+        os.rmdir(os.path.dirname(settings["scratch"]))
+    finally:  # the last worker has done it, or will
+        os._exit(0)
+
+
 def supervisor(settings):
     """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. A job is lines of JSON on its standard input:
     the kinds of the tests, then for runners the program and each test. A reply is a line of JSON, [what, length of the
     text, CPU seconds] of each test, and the texts as they are. What is said first is what is on."""
     settings["user"] = 60_000 + os.getpid() % 5_000
+    # Readable when the trainer is dead, even if a child that it has forked holds the pipe to us. macOS: the pipe.
+    settings["trainer"] = os.pidfd_open(os.getppid()) if hasattr(os, "pidfd_open") else 0
     settings["layers"] = dict.fromkeys(LAYERS, False) | {"limits": works(limit_resources, settings, 1)}
     settings["layers"]["network"] = settings["layers"]["processes"] = switch_on(own_namespaces)
     settings["zygote"], control = socket.socketpair()
@@ -787,13 +802,16 @@ def supervisor(settings):
         zygote(settings, control)
     control.close()
     write_all(1, settings["zygote"].recv(1 << 16))
-    while kinds := sys.stdin.buffer.readline():
-        kinds, program = json.loads(kinds), sys.stdin.buffer.readline()
+    while settings["trainer"] not in select.select([0, settings["trainer"]], [], [])[0] or not settings["trainer"]:
+        kinds, program = sys.stdin.buffer.readline(), sys.stdin.buffer.readline()
+        if not program:
+            break
+        kinds = json.loads(kinds)
         records = run_job(settings, kinds, program, [sys.stdin.buffer.readline() for _ in kinds])
         write_all(1, json.dumps([[what, len(text), seconds] for what, text, seconds in records]).encode() + b"\n")
         for _, text, _ in records:
             write_all(1, text)
-    os._exit(0)  # the trainer is gone
+    leave(settings)
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["--supervisor"]:  # before the imports below: what is small forks fast
@@ -805,7 +823,6 @@ if __name__ == "__main__" and sys.argv[1:2] == ["--supervisor"]:  # before the i
 
 import ast
 import contextlib
-import fcntl
 import queue
 import re
 import shutil
@@ -813,7 +830,6 @@ import subprocess
 import symtable
 import tempfile
 import threading
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -926,8 +942,7 @@ class SandboxError(RuntimeError):
 # 7. Assertions: what asks for the program's answer runs in its runner, what decides about the answer does not
 
 # May be asked about plain data by what decides: they look at values, not at what objects do.
-PLAIN = "abs all any bool float frozenset int isinstance len list max min pow range round set sorted str sum tuple"
-PLAIN = {"math", *PLAIN.split()}
+PLAIN = set("abs all any bool float frozenset int isinstance len list max min pow round set sorted sum tuple".split())
 WHOLE = "evaluated inside the sandbox, expected value in sight"
 
 
@@ -949,23 +964,35 @@ class Splitter(ast.NodeTransformer):
     """Visits the condition of an assertion. The program's answers become hole(0), hole(1), ..., as large as they can
     be; `failed` tells that the rest cannot be decided on copies of these."""
 
-    def __init__(self, entry_point: str, setup: list[ast.stmt], condition: ast.expr):
+    def __init__(self, entry_point: str, setup: list[ast.stmt]):
         self.entry_point, self.bound = entry_point, bound_by(setup)
         self.holes: list[ast.expr] = []
-        names = {alias.name for node in setup for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
-        self.failed = entry_point in self.bound or "*" in names  # then the function may not be the program's
-        self.required = [condition]  # must be true; elsewhere Python might not come to the second of two parts
-        for node in self.required:
-            self.required += node.values if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else []
+        self.imported = {
+            alias.name for node in setup for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)
+        }
+        self.failed = entry_point in self.bound or "*" in self.imported  # the function may not be the program's
+
+    def split(self, node: ast.expr) -> ast.expr:
+        """Of parts that all must be true, each may ask for one answer: Python might not come to a second one, copies of
+        two are made at different times, and where the program is compared with itself, there is nothing to hide."""
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+            node.values = list(map(self.split, node.values))
+            return node
+        count = len(self.holes)
+        node = self.visit(node)
+        self.failed = self.failed or len(self.holes) > count + 1
+        return node
 
     def visit(self, node: ast.AST) -> ast.AST:
         if self.is_answer(node):
             self.holes.append(node)
             return ast.Call(ast.Name("hole", ast.Load()), [ast.Constant(len(self.holes) - 1)], [])
         self.failed = self.failed or (isinstance(node, ast.expr) and not self.is_plain(node))
-        if isinstance(node, ast.Compare) and isinstance(node.ops[-1], ast.In | ast.NotIn):
-            if self.is_answer(node.comparators[-1]):
-                node.comparators[-1] = ast.Call(ast.Name(MEMBERS, ast.Load()), node.comparators[-1:], [])
+        match node:  # iterators have members, too
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[part]) if self.is_answer(part):
+                node.comparators = [ast.Call(ast.Name(MEMBERS, ast.Load()), [part], [])]
+            case ast.Call(func=ast.Name(id="all" | "any"), args=[part]) if self.is_answer(part):
+                node.args = [ast.Call(ast.Name(MEMBERS, ast.Load()), [part], [])]
         return self.generic_visit(node)
 
     def is_answer(self, node: ast.AST) -> bool:
@@ -982,6 +1009,7 @@ class Splitter(ast.NodeTransformer):
             case (
                 ast.Call(func=ast.Attribute(ast.Constant(), "join"), args=[part], keywords=[])
                 | ast.Call(func=ast.Attribute(value=part), args=[], keywords=[])  # f(x).items()
+                | ast.Call(func=ast.Call() | ast.Subscript() as part)  # f(1)(2)
                 | ast.Subscript(value=part)
                 | ast.Attribute(value=part)
             ):
@@ -991,18 +1019,15 @@ class Splitter(ast.NodeTransformer):
     def is_plain(self, node: ast.expr) -> bool:
         """May a node, without what is in it, be evaluated on copies of the answers?"""
         match node:
-            case ast.Compare() | ast.BinOp() if sum(map(self.is_answer, ast.iter_child_nodes(node))) > 1:
-                return False  # there is nothing to hide, and what is compared may be no plain data
             case ast.Call(func=ast.Attribute() as method):
                 return not self.is_answer(method)  # f(x).count(3)
             case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[other]):
-                return isinstance(other, ast.Constant) and other.value in (None, True, False)
+                return isinstance(other, ast.Constant) and (other.value is None or isinstance(other.value, bool))
             case ast.Compare(ops=operators):
                 return not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
-            case ast.BoolOp(op=ast.And()):
-                return node in self.required
             case ast.Name(id=name):
-                return name in PLAIN - {self.entry_point} and (name == "math" or name not in self.bound)
+                math_itself = name == "math" and (name not in self.bound or name in self.imported)
+                return math_itself or name in PLAIN - self.bound - {self.entry_point}
         plain = ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.UnaryOp | ast.BinOp | ast.Subscript
         return isinstance(node, plain | ast.Slice | ast.Call | ast.Attribute)
 
@@ -1033,8 +1058,8 @@ def split_check(code: str, entry_point: str | None) -> Prepared:
     """
     *setup, last = parse_check(code).body
     if entry_point and isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
-        splitter = Splitter(entry_point, setup, last.test)
-        condition = ast.fix_missing_locations(splitter.visit(last.test))
+        splitter = Splitter(entry_point, setup)
+        condition = ast.fix_missing_locations(splitter.split(last.test))
         if splitter.holes and not splitter.failed:
             lines, expressions = (list(map(ast.unparse, part)) for part in (setup, splitter.holes))
             inside = {"setup": "\n".join(lines), "expressions": expressions, "whole": False}
@@ -1103,27 +1128,30 @@ def split_test_function(code: str, entry_point: str) -> list[Check]:
     imports = [node for node in [*statements, *function.body] if isinstance(node, ast.Import | ast.ImportFrom)]
     assertions = [node for node in function.body if isinstance(node, ast.Assert)]
     others = [node for node in [*statements, *function.body] if node not in [function, *imports, *assertions]]
-    if not all(map(is_idle, others)) or names_in(assertions) & bound_by(others):
+    parameter = function.args.args[0].arg
+    lost = names_in(assertions) & bound_by(others) or {entry_point, parameter} & bound_by(imports)
+    if lost or not all(map(is_idle, others)):
         return [whole]
     for node in [node for assertion in assertions for node in ast.walk(assertion)]:
         name = "arg" if isinstance(node, ast.arg) else "id"
         if getattr(node, name, "") == entry_point and not isinstance(getattr(node, "ctx", None), ast.Load):
             return [whole]  # something else has the entry point's name here
-        if getattr(node, name, "") == function.args.args[0].arg:
+        if getattr(node, name, "") == parameter:
             setattr(node, name, entry_point)
-    asking = [node for node in assertions if not isinstance(node.test, ast.Constant)]  # assert True
+    asking = [node for node in assertions if not (isinstance(node.test, ast.Constant) and node.test.value)]
     return [Check("\n".join(map(ast.unparse, [*imports, node]))) for node in asking] or [whole]
 
 
 def is_idle(statement: ast.stmt) -> bool:
-    """A docstring, something printed, the call of check at the end, or a table of metadata: no part of the tests."""
+    """A docstring, words that are printed, the call of check at the end, metadata: no part of the tests."""
+    constants = ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.expr_context
     match statement:
-        case (
-            ast.Expr(value=ast.Call(func=ast.Name(id="print" | "check"))) | ast.Expr(value=ast.Constant() | ast.Name())
-        ):
-            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=parts)):
+            return all(isinstance(part, ast.Constant) for part in parts)
         case ast.Assign(targets=[ast.Name()], value=value):
-            return not any(isinstance(node, ast.Call) for node in ast.walk(value))
+            return all(isinstance(node, constants) for node in ast.walk(value))
+        case ast.Expr(value=ast.Call(func=ast.Name(id="check")) | ast.Constant() | ast.Name()):
+            return True
     return isinstance(statement, ast.Pass)
 
 
@@ -1175,6 +1203,8 @@ def judge_reply(test: Prepared, what: str, text: bytes) -> tuple[Verdict, str] |
         return judged(test, True)
     if len(text) > MAX_JUDGED:
         return Verdict.wrong_answer, f"more than {MAX_JUDGED} bytes, and not literally what was expected"
+    if test.passes and all(len(other) > 25 * len(text) + 1000 for other in test.passes):  # no number is longer
+        return judged(test, False, f"{len(text)} bytes, where {min(map(len, test.passes))} were expected")
     if len(text) > EASY or not test.easy:
         return None
     try:
@@ -1243,13 +1273,12 @@ class Worker:
             cwd="/",
             start_new_session=True,  # Ctrl-C in the terminal is for the trainer alone
         )
-        WORKERS.add(self)
         return self.receive(patience=60.0)
 
     def ask(self, job: list[Any], patience: float) -> list[tuple[str, bytes, float]]:
         """Send a job, wait for the reply, `patience` seconds at most. Raises WorkerDied."""
-        for line in job:
-            self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        lines = [json.dumps(line).encode() + b"\n" for line in job]  # all of them can be written, or none is
+        self.process.stdin.writelines(lines)
         self.process.stdin.flush()
         return [(what, self.process.stdout.read(length), seconds) for what, length, seconds in self.receive(patience)]
 
@@ -1271,22 +1300,6 @@ class Worker:
                 with contextlib.suppress(OSError):  # what was left to be written
                     pipe.close()
             self.process = None
-
-
-WORKERS: "weakref.WeakSet[Worker]" = weakref.WeakSet()
-
-
-def let_go_of_workers() -> None:
-    """In a forked child of the trainer: workers live as long as somebody holds the pipe to them, and that is not for
-    the child to do. (A file object in it may close the descriptor later, so the descriptor stays in use.)"""
-    null = os.open(os.devnull, os.O_RDWR)
-    for worker in list(WORKERS):
-        if worker.process is not None:
-            os.dup2(null, worker.process.stdin.fileno(), inheritable=False)
-    os.close(null)
-
-
-os.register_at_fork(after_in_child=let_go_of_workers)
 
 
 def count_cores() -> int:
@@ -1329,7 +1342,8 @@ class Sandbox:
         self.sandbox_errors = 0
         self._closed, self._guard = False, threading.Lock()
         self._jobs: queue.SimpleQueue[tuple[Program, Future[Result]] | None] = queue.SimpleQueue()
-        self._folder, self._lock = make_scratch()
+        self._folder = Path(tempfile.mkdtemp(prefix="minirl-scratch-"))
+        self._folder.chmod(0o711)
         self._workers = [Worker(self.settings, self._folder / str(i)) for i in range(workers)]
         try:
             with ThreadPoolExecutor(workers) as starters:
@@ -1353,6 +1367,8 @@ class Sandbox:
 
     def submit(self, program: Program) -> Future[Result]:
         """Run a program in the background; the future's result is a Result."""
+        if not isinstance(program, Program) or not isinstance(program.tests, Sequence):
+            raise TypeError(f"a sandbox runs a Program with a list of tests, got {program!r:.80}")
         future: Future[Result] = Future()
         with self._guard:
             if self._closed:
@@ -1391,10 +1407,11 @@ class Sandbox:
         left = [i for i, result in enumerate(results) if result is None]
         if left:  # a runner that has seen no program judges these
             asked = [{"judge": tests[i].judge, "reply": records[i][1].hex()} for i in left]
-            answers = self._ask(worker, [""] * len(left), {"source": "", "entry_point": None}, asked)
+            kinds = ["alone" if len(records[i][1]) > EASY else "" for i in left]
+            answers = self._ask(worker, kinds, {"source": "", "entry_point": None}, asked)
             for i, (what, text, _) in zip(left, answers, strict=True):
                 short = repr(records[i][1][:300].decode("utf-8", "replace"))
-                why_not = Verdict.wrong_answer, f"not comparable: {text.decode('utf-8', 'replace')}"
+                why_not = Verdict.wrong_answer, f"not comparable: {text.decode('utf-8', 'replace') or what}"
                 results[i] = judged(tests[i], text == b"true", short) if what == "returned" else why_not
         verdicts, details = zip(*results, strict=True) if results else ((), ())
         details = (detail.encode("unicode_escape").decode()[:300] for detail in details)  # for a terminal or a log
@@ -1435,38 +1452,12 @@ class Sandbox:
                 worker.stop()
                 self._jobs.put(None)  # ends a thread
         shutil.rmtree(self._folder, ignore_errors=True)
-        os.close(self._lock)
 
     def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
-
-
-def make_scratch() -> tuple[Path, int]:
-    """A new folder for the workers' scratch folders, and the lock that says that it is in use. Folders of the same
-    user's trainers that were killed are removed: their locks are free. Others may own folders of such a name."""
-    for stale in Path(tempfile.gettempdir()).glob("minirl-sandbox-*"):
-        try:
-            lock = os.open(stale, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if os.fstat(lock).st_uid == os.geteuid():
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(stale, ignore_errors=True)
-            finally:
-                os.close(lock)
-        except OSError:
-            pass  # in use, or not ours
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix="minirl-sandbox-"))
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            folder.chmod(0o711)
-            return folder, lock
-        except FileNotFoundError:  # another trainer that starts has found it before it was locked
-            continue
 
 
 # ----------------------------------------------------------------------------------------------------------------------
