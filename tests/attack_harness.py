@@ -219,13 +219,15 @@ def run_all(paths: Iterator[Path], isolate: bool) -> int:
 
 
 def main(names: list[str]) -> int:
+    modes = [False] if "--shared" in names else [False, True]  # one process for all tests of a program, one for each
+    names = [name for name in names if name != "--shared"]
     paths = [path for path in ATTACKS if not names or path.stem in names]
     with sandbox_module.Sandbox(workers=1) as sandbox:
         print("layers:", ", ".join(name for name, on in sandbox.layers.items() if on))
-    shared, isolated = iter(paths), iter(paths)
+    parts = [(iter(paths), mode) for mode in modes] * (8 // len(modes))
     with ThreadPoolExecutor(8) as threads:  # more than cores, since some attacks only wait
-        wins = sum(threads.map(run_all, [shared, isolated] * 4, [False, True] * 4))
-    print(f"{wins} of {2 * len(paths)} had success")
+        wins = sum(threads.map(run_all, *zip(*parts, strict=True)))
+    print(f"{wins} of {len(modes) * len(paths)} had success")
     return 1 if wins else 0
 
 

@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-HASTY = 60  # warm-start steps of the toy's base model in tests
+HASTY = {"WARM_STEPS": 60, "WARM_BATCH": 24}  # a tenth of the warm start of the toy's base model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,11 +32,12 @@ def cache_of_our_own(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def toy(cache_of_our_own):
-    """minirl with a toy base model after a fifth of its warm start, cached for the session: good enough to train on."""
+    """minirl with a toy base model after a hasty warm start, cached for the session: good enough to train on."""
     import minirl
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(minirl, "WARM_STEPS", HASTY)
+    for name, value in HASTY.items():
+        patch.setattr(minirl, name, value)
     with open(cache_of_our_own / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one process makes it, another one waits
         minirl.load_policy("toy")

@@ -112,8 +112,8 @@ def test_a_file_of_settings_and_flags_that_win_over_it(toy, capsys, tmp_path):
     assert code == 0, err
     rows = [read_jsonl(tmp_path / name / "metrics.jsonl")[1] for name in ("run", "again")]
     assert rows[0]["reward"] == rows[1]["reward"] and rows[0]["grad_norm"] == rows[1]["grad_norm"]
-    code, out, err = run_main(capsys, "eval", "--config", tmp_path / "run" / "config.json", "--samples", 2)
-    assert code == 0 and "4 problems × 2 samples" in out, err
+    code, out, err = run_main(capsys, "eval", "--config", tmp_path / "run" / "config.json", "--samples", 3)
+    assert code == 0 and f"{SMALL['eval_size']} problems × 3 samples" in out, err
 
 
 def test_settings_of_wrong_types_are_sentences_in_python_too():

@@ -987,6 +987,7 @@ ASSERTIONS = {  # a program and assertions about it, of which plain Python says 
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*is.* with a literal:SyntaxWarning")
 @pytest.mark.parametrize("source", ASSERTIONS)
 def test_an_assertion_passes_where_it_holds_in_plain_python(sandbox, source):
     codes = [code if "assert" in code else f"assert {code}" for code in ASSERTIONS[source]]

@@ -5,7 +5,6 @@ import copy
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -88,11 +87,19 @@ def floored_grpo(rewards, floor=0.2):
 def test_the_autograder_grades(tmp_path):
     (tmp_path / "right.py").write_text(ANSWER)
     (tmp_path / "wrong.py").write_text(ANSWER.replace("<= 0.5", "< 0.5").replace("clamp(min=floor)", "clamp(min=0.1)"))
-    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", FOLDER / "grade_assignment.py"]
-    pipes = {"stdout": subprocess.PIPE, "text": True, "cwd": FOLDER}
-    answers = (tmp_path / "right.py", tmp_path / "wrong.py", "assignment.py")
-    graders = [subprocess.Popen(command, env=os.environ | {"ANSWER": str(answer)}, **pipes) for answer in answers]
-    scores = [re.search(r"score: (\d+) of 70", grader.communicate()[0])[1] for grader in graders]
+    scores = []
+    for answer in (tmp_path / "right.py", tmp_path / "wrong.py", FOLDER / "assignment.py"):
+        if not (pid := os.fork()):  # to import torch once more takes seconds
+            os.chdir(FOLDER)
+            os.environ["ANSWER"] = str(answer)
+            for descriptor in (1, 2):
+                os.dup2(os.open(tmp_path / "graded", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+            sys.stdout = sys.__stdout__
+            pytest.main(["-n0", "-p", "no:cacheprovider", "grade_assignment.py"])
+            sys.stdout.flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        scores.append(re.search(r"score: (\d+) of 70", (tmp_path / "graded").read_text())[1])
     assert scores == ["70", "20", "0"]
 
 

@@ -8,7 +8,7 @@ from test_processes import SETTINGS
 
 import minirl
 
-minirl.WARM_STEPS = HASTY
+vars(minirl).update(HASTY)
 folder = Path(sys.argv[1])
 minirl.train(minirl.Config(out=str(folder / "two"), **SETTINGS))
 minirl.train(minirl.Config(out=str(folder / "resumed"), **SETTINGS | {"steps": 1}))
