@@ -835,7 +835,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -946,18 +946,21 @@ PLAIN = set("abs all any bool float frozenset int isinstance len list max min po
 WHOLE = "evaluated inside the sandbox, expected value in sight"
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A test: what its runner sees of it, and how the reply is judged: first by the texts that pass as they are; then,
-    if it is short and the judge `easy`, by decide() in the trainer; else by decide() in a runner of its own, since
-    somebody may have chosen the reply so that it takes long, or much memory."""
+class Prepared(NamedTuple):
+    """A test: what its runner sees of it, a line of JSON, and how the reply is judged: first by the texts that pass as
+    they are; then, if it is short and the judge `easy`, by decide() in the trainer; else by decide() in a runner of its
+    own, since somebody may have chosen the reply so that it takes long, or much memory."""
 
-    inside: dict[str, Any]
+    line: bytes
     judge: dict[str, Any]
-    passes: list[bytes] = field(default_factory=list)
+    passes: Sequence[bytes] = ()
     kind: str = ""  # for run_job
     note: str = ""  # the detail of a pass
     easy: bool = True
+
+
+def json_line(data: Any) -> bytes:
+    return json.dumps(data).encode() + b"\n"
 
 
 class Splitter(ast.NodeTransformer):
@@ -1053,8 +1056,8 @@ def split_check(code: str, entry_point: str | None) -> Prepared:
     program never sees the 9. Where that is not possible (no entry point, "assert f(3) == g(3)", a loop around
     assertions), the whole of it runs inside. Raises as parse_check.
 
-    >>> split_check("xs = [3]; assert sorted(f(xs)) == [9]", "f").inside
-    {'setup': 'xs = [3]', 'expressions': ['sorted(f(xs))'], 'whole': False}
+    >>> split_check("xs = [3]; assert sorted(f(xs)) == [9]", "f").line
+    b'{"setup": "xs = [3]", "expressions": ["sorted(f(xs))"], "whole": false}\\n'
     """
     *setup, last = parse_check(code).body
     if entry_point and isinstance(last, ast.Assert) and not any(map(has_assertion, setup)):
@@ -1067,10 +1070,10 @@ def split_check(code: str, entry_point: str | None) -> Prepared:
             judge, kind = {"condition": ast.unparse(condition)}, "alone" if alone else ""
             works = any(isinstance(node, ast.BinOp | ast.Attribute | ast.Subscript) for node in ast.walk(condition))
             easy = names_in([condition]) == {"hole"} and not works
-            return Prepared(inside, judge, stated_by(condition), kind, easy=easy)
+            return Prepared(json_line(inside), judge, stated_by(condition), kind, easy=easy)
     counted = ast.unparse(CountAssertions().visit(parse_check(code)))
     inside = {"setup": counted, "expressions": [f"len({RAN})"], "whole": True}
-    return Prepared(inside, {"condition": "hole(0) > 0"}, kind="alone", note=WHOLE)
+    return Prepared(json_line(inside), {"condition": "hole(0) > 0"}, kind="alone", note=WHOLE)
 
 
 def stated_by(condition: ast.expr) -> list[bytes]:
@@ -1158,7 +1161,7 @@ def is_idle(statement: ast.stmt) -> bool:
 # ----------------------------------------------------------------------------------------------------------------------
 # 8. Judges: what goes into the sandbox, and what is made of what comes out
 
-NOT_PLAIN = (b'{"opaque"', b'{"object"', b'{"equals"')
+NOT_PLAIN = re.compile(rb'\{"(?:opaque|object|equals)"').search
 MAX_STDIN = 10 << 20
 EASY = 4_000  # bytes of a reply that the trainer reads: whatever it says, to compare it takes no time worth mentioning
 MAX_JUDGED = 4 << 20  # bytes of a reply that is not literally what was expected
@@ -1180,16 +1183,16 @@ def prepare_test(test: Call | Check | StdIO, entry_point: str | None) -> Prepare
     if isinstance(test, StdIO):
         if (size := len(test.stdin.encode("utf-8", "surrogatepass"))) > MAX_STDIN:
             raise ValueError(f"a standard input of {size} bytes, where {MAX_STDIN} are possible")
-        return Prepared({"stdin": test.stdin}, {"stdout": test.stdout}, kind="prints")
+        return Prepared(json_line({"stdin": test.stdin}), {"stdout": test.stdout}, kind="prints")
     if not entry_point:
         raise ValueError("a Call test needs the program's entry_point")
-    inside = {"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))}
+    line = json_line({"args": encode(tuple(test.args)), "kwargs": encode(dict(test.kwargs))})
     json_like = isinstance(test.expected, FromJson)
     options = list(map(encode, test.expected.values if json_like else (test.expected,)))
     passes = [json.dumps(option).encode() for option in options]
-    if any(tag in text for text in (json.dumps(inside).encode(), *passes) for tag in NOT_PLAIN):
+    if any(map(NOT_PLAIN, (line, *passes))):
         raise ValueError("a Call test whose arguments or expected value are no plain data")
-    return Prepared(inside, {"options": options, "json_like": json_like}, passes)
+    return Prepared(line, {"options": options, "json_like": json_like}, passes)
 
 
 def judge_reply(test: Prepared, what: str, text: bytes) -> tuple[Verdict, str] | None:
@@ -1275,9 +1278,8 @@ class Worker:
         )
         return self.receive(patience=60.0)
 
-    def ask(self, job: list[Any], patience: float) -> list[tuple[str, bytes, float]]:
+    def ask(self, lines: list[bytes], patience: float) -> list[tuple[str, bytes, float]]:
         """Send a job, wait for the reply, `patience` seconds at most. Raises WorkerDied."""
-        lines = [json.dumps(line).encode() + b"\n" for line in job]  # all of them can be written, or none is
         self.process.stdin.writelines(lines)
         self.process.stdin.flush()
         return [(what, self.process.stdout.read(length), seconds) for what, length, seconds in self.receive(patience)]
@@ -1402,11 +1404,11 @@ class Sandbox:
     def _run(self, worker: Worker, program: Program) -> Result:
         tests = prepare(program)
         job = {"source": program.source, "entry_point": program.entry_point}
-        records = self._ask(worker, [test.kind for test in tests], job, [test.inside for test in tests])
+        records = self._ask(worker, [test.kind for test in tests], job, [test.line for test in tests])
         results = [judge_reply(test, what, text) for test, (what, text, _) in zip(tests, records, strict=True)]
         left = [i for i, result in enumerate(results) if result is None]
         if left:  # a runner that has seen no program judges these
-            asked = [{"judge": tests[i].judge, "reply": records[i][1].hex()} for i in left]
+            asked = [json_line({"judge": tests[i].judge, "reply": records[i][1].hex()}) for i in left]
             kinds = ["alone" if len(records[i][1]) > EASY else "" for i in left]
             answers = self._ask(worker, kinds, {"source": "", "entry_point": None}, asked)
             for i, (what, text, _) in zip(left, answers, strict=True):
@@ -1417,9 +1419,10 @@ class Sandbox:
         details = (detail.encode("unicode_escape").decode()[:300] for detail in details)  # for a terminal or a log
         return Result(verdicts, tuple(details), tuple(seconds for _, _, seconds in records))
 
-    def _ask(self, worker: Worker, kinds: list[str], program: dict[str, Any], tests: list[Any]) -> list[Any]:
+    def _ask(self, worker: Worker, kinds: list[str], program: dict[str, Any], tests: list[bytes]) -> list[Any]:
         """Have a worker run tests. An infrastructure failure gets one retry, then it is a WorkerDied."""
         patience = 600 + 50 * self.settings["cpu_seconds"] * len(tests)  # the supervisor keeps the limits
+        lines = [json_line(kinds), json_line(program), *tests]
         for _ in range(2):
             try:
                 with self._guard:
@@ -1427,7 +1430,7 @@ class Sandbox:
                         raise SandboxError("the sandbox was closed before the program had ended")
                     if worker.process is None:
                         worker.start()
-                return worker.ask([kinds, program, *tests], patience)
+                return worker.ask(lines, patience)
             except (WorkerDied, OSError, ValueError, AttributeError) as error:
                 reason = f"the worker failed twice: {error}"
                 with self._guard:

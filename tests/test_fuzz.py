@@ -212,8 +212,8 @@ def test_hostile_messages_take_no_long_work_and_no_memory(name):
 def test_what_is_not_judged_in_the_trainer_costs_it_nothing_and_passes_nothing(pool, monkeypatch, name):
     text, ask = HOSTILE[name].encode(), Worker.ask
 
-    def reply(worker, job, patience):
-        return ask(worker, job, patience) if "judge" in job[2] else [("returned", text, 0.0)]
+    def reply(worker, lines, patience):
+        return ask(worker, lines, patience) if b'"judge"' in lines[2] else [("returned", text, 0.0)]
 
     monkeypatch.setattr(Worker, "ask", reply)
     for test in (

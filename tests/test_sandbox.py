@@ -59,7 +59,7 @@ def equal(expected, actual):
 
 def seen(tests, entry_point="f"):
     """What the program's runners see of tests: the kind of runner, and what it is told."""
-    return [(test.kind, test.inside) for test in prepare(Program("", tests, entry_point))]
+    return [(test.kind, test.line.decode()) for test in prepare(Program("", tests, entry_point))]
 
 
 def run(pool, source, *tests):
@@ -772,7 +772,7 @@ def test_a_test_that_runs_inside_or_has_a_setup_is_alone_in_its_process(sandbox)
     whole, split = Check("for i in (1, 2):\n    assert f(i) == 7001"), Check("x = 7002\nassert f(x) == 7003")
     tests = [whole, split, Call((1,), 7004), Check("import math\nassert f(math.pi) == 7005")]
     assert [kind for kind, _ in seen(tests)] == ["alone", "alone", "", ""]
-    told = [str(inside) for _, inside in seen(tests)]
+    told = [line for _, line in seen(tests)]
     assert "7001" in told[0] and not any(str(n) in text for n in range(7003, 7006) for text in told)
     source = """
         import sys
