@@ -230,6 +230,14 @@ def test_what_is_not_judged_in_the_trainer_costs_it_nothing_and_passes_nothing(p
         assert result.verdicts == ("wrong_answer",), (test, result)
 
 
+def test_a_short_wrong_reply_costs_nothing_however_long_the_expected_value_is():
+    (test,) = prepare(Program("", [Call((1,), list(range(500_000)))], "f"))
+    start = time.process_time()
+    for text in (b"0", b"[]", b"[0, 1]", b"x"):
+        assert judge_reply(test, "returned", text)[0] == "wrong_answer"
+    assert time.process_time() - start < 0.05
+
+
 ONES = "1" * BIG
 PRINTED = {"digits": ONES, "no number": ONES + "x", "point": f"1.{ONES}x", "exponent": f"1e{ONES}", "zeros": "0" * BIG}
 PRINTED |= {"dots": "." * BIG, "tokens": "1 " * (BIG // 2), "spaces": " " * BIG, "signs": "+-" * (BIG // 2)}
