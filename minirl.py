@@ -1172,7 +1172,10 @@ def read_row(row: Any, number: int) -> tuple:
     """A row of any format -> task id, prompt, tests, entry point, solution."""
     if not isinstance(row, dict):
         raise UsageError(f"expected a JSON object, got {type(row).__name__}")
-    reader = next((reader for field_name, reader in FORMATS.items() if field_name in row), _read_minirl)
+    reader = next((reader for field_name, reader in FORMATS.items() if field_name in row), None)
+    if reader is None:
+        known = "minirl, MBPP, HumanEval, EvalPlus, APPS, TACO, LiveCodeBench"
+        raise UsageError(f"none of the formats {known}; it has the fields {', '.join(row)}")
     try:
         return reader(row, number)
     except UsageError:
@@ -1185,7 +1188,7 @@ def read_rows(path: str) -> Iterator[tuple[int, Any]]:
     """The JSON values of a file or URL, with their line numbers (or places in a list)."""
     file = download(path) if re.match(r"https?://", path) else Path(path)
     try:
-        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8-sig") as lines:
             is_list = lines.read(1) == "["
             lines.seek(0)
             if is_list:
@@ -1216,7 +1219,7 @@ def download(url: str) -> Path:
     return file
 
 
-def _field(row: dict[str, Any], name: str, kind: type = str, default: Any = ...) -> Any:
+def _field(row: dict[str, Any], name: str, kind: Any = str, default: Any = ...) -> Any:
     value = row.get(name, default)
     if value is ...:
         raise UsageError(f"field '{name}' is missing")
@@ -1231,15 +1234,13 @@ def _field(row: dict[str, Any], name: str, kind: type = str, default: Any = ...)
 def _read_minirl(row: dict[str, Any], number: int) -> tuple:
     """minirl's own format: {"task_id": "add", "prompt": "def add(a, b):\\n", "entry_point": "add", "tests": [{"args":
     [1, 2], "expected": 3}, {"assert": "add(0, 0) == 0"}]}; also "solution", and tests of {"stdin", "stdout"}."""
-    if "task_id" not in row:
-        raise UsageError("field 'task_id' is missing")
-    entry_point, solution = (_field(row, name, str, None) for name in ("entry_point", "solution"))
+    task_id = str(_field(row, "task_id", (str, int)))
     tests = _field(row, "tests", list)
     try:
         tests = list(map(read_test, tests))
     except ValueError as error:
         raise UsageError(f"field 'tests': {error}") from None
-    return str(row["task_id"]), _field(row, "prompt"), tests, entry_point, solution
+    return task_id, _field(row, "prompt"), tests, *(_field(row, x, str, None) for x in ("entry_point", "solution"))
 
 
 def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
@@ -1288,7 +1289,6 @@ def _from_json(text: Any) -> Any:
 
 
 def _json_call(args: list[Any], *expected: Any) -> Call:
-    """A call described in JSON; any of the expected values is right."""
     return Call(tuple(map(_with_numbers, args)), FromJson(expected))
 
 
@@ -1341,9 +1341,8 @@ class _TextUnpickler(pickle.Unpickler):
         raise ValueError(f"the packed tests ask for {module}.{name}, which is not plain data")
 
 
-# By a field that only this format has.
 FORMATS = {"tests": _read_minirl, "test_list": _read_mbpp, "test": _read_humaneval, "input_output": _read_apps}
-FORMATS |= {"public_test_cases": _read_livecodebench}
+FORMATS |= {"public_test_cases": _read_livecodebench}  # by a field that only this format has
 
 
 def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, str]:
@@ -2357,7 +2356,7 @@ def eval_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
         print(f"{config.model}\n{describe(rows)}")
 
 
-def check_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
+def check_command(settings: dict[str, Any], extra: argparse.Namespace) -> int:
     """run the reference solutions of a problem file, and name those that fail"""
     problems, without_test = read_problems(extra.file)
     with open_sandbox(Config(**settings)) as sandbox:
@@ -2369,6 +2368,7 @@ def check_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
         f"{len(problems) + len(without_test)} problems: {len(problems) - len(broken) - unsolved} with a solution that "
         f"passes, {len(broken)} with one that does not, {unsolved} without, {len(without_test)} without a test"
     )
+    return 1 if broken else 0
 
 
 def inspect_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
@@ -2398,7 +2398,7 @@ RUN, STEP = dict(help="run folder"), dict(type=int, help="training step; default
 TASK = dict(help="task id of a group; default: the most instructive one")
 FIGURE = dict(type=Path, default=Path("runs.png"), help="file to write (png, svg, pdf)")
 # A command's function, and its arguments that are no settings of a run.
-COMMANDS: dict[str, tuple[Callable[..., None], dict[str, dict[str, Any]]]] = {
+COMMANDS: dict[str, tuple[Callable[..., int | None], dict[str, dict[str, Any]]]] = {
     "train": (train_command, {}),
     "eval": (eval_command, {"measured": dict(nargs="*", type=Path, help="files or run folders; none: measure now")}),
     "check": (check_command, {"file": dict(help="file or URL of problems")}),
@@ -2472,16 +2472,16 @@ def read_arguments(argv: list[str]) -> tuple[str, dict[str, Any], argparse.Names
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line. Returns the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    """The command line. Returns the exit code: 0, 1 (a check failed), 2 (what the user can mend), 130 (Ctrl-C)."""
     argv, command = sys.argv[1:] if argv is None else argv, ""
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = ["train", *argv]
     try:
         command, settings, extra = read_arguments(argv)
-        COMMANDS[command][0](settings, extra)
+        code = COMMANDS[command][0](settings, extra)
         if dist.is_initialized():
             dist.destroy_process_group()
-        return 0
+        return code or 0
     except (UsageError, SandboxError) as error:
         name = f"minirl, process {rank()}" if world_size() > 1 else "minirl"
         print(f"\r{name}: {error}", file=sys.stderr)

@@ -326,12 +326,20 @@ def test_problems_without_a_test_are_left_out_and_named(tmp_path, capsys):
         (LIVECODEBENCH | {"private_test_cases": "@@"}, "not as livecodebench has it"),
         (LIVECODEBENCH | {"public_test_cases": '[{"input": ""}]'}, "not as livecodebench has it"),
         ([], "expected a JSON object, got list"),
-        ({"question": "?"}, "field 'task_id' is missing"),
+        ({"question": "?", "id": 3}, "none of the formats minirl, MBPP, .*; it has the fields question, id"),
+        ({"task_id": [], "tests": []}, "field 'task_id' must be a string, got list"),
+        ({"prompt": "", "tests": []}, "field 'task_id' is missing"),
     ],
 )
 def test_a_malformed_row_of_any_format_is_named_with_file_and_line(tmp_path, row, words):
     with pytest.raises(UsageError, match=rf"p\.jsonl, line 2: .*{words}"):
         load_problems(written(tmp_path, MBPP | {"task_id": "first"}, row))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    for text in (json.dumps(MBPP), json.dumps([MBPP])):
+        (tmp_path / "p.jsonl").write_text(text, encoding="utf-8-sig")
+        assert len(load_problems(tmp_path / "p.jsonl")) == 1
 
 
 def test_a_file_that_is_no_text_is_a_sentence(tmp_path):
@@ -412,7 +420,7 @@ def test_check_names_what_cannot_be_trained_on(tmp_path, capsys):
         MBPP | {"task_id": 3, "test_list": []},
         LIVECODEBENCH,
     ]
-    assert main(["check", str(written(tmp_path, *rows)), "--cpu-seconds", "0.5"]) == 0
+    assert main(["check", str(written(tmp_path, *rows)), "--cpu-seconds", "0.5"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "3: no test"
     assert lines[1].startswith("1: 1 passed, 1 wrong_answer; test 2: wrong_answer (got ")
@@ -420,6 +428,7 @@ def test_check_names_what_cannot_be_trained_on(tmp_path, capsys):
     assert lines[3] == (
         "5 problems: 1 with a solution that passes, 2 with one that does not, 1 without, 1 without a test"
     )
+    assert main(["check", str(written(tmp_path, MBPP))]) == 0
 
 
 # The program in an answer
