@@ -1212,12 +1212,12 @@ def judge_reply(test: Prepared, what: str, text: bytes) -> tuple[Verdict, str] |
         return None
     try:
         data = json.loads(text)
-        return judged(test, decide(test.judge, data), decode(data))
+        return judged(test, decide(test.judge, data), repr(decode(data)))
     except Exception as error:  # not what encode() makes, or not what the assertion can be asked of
         return Verdict.wrong_answer, f"not comparable: {error}"
 
 
-def judged(test: Prepared, passed: bool, got: Any = "") -> tuple[Verdict, str]:
+def judged(test: Prepared, passed: bool, got: str = "") -> tuple[Verdict, str]:
     if passed:
         return Verdict.passed, test.note
     return Verdict.wrong_answer, "no assertion of this test was reached" if test.note else f"got {got}"

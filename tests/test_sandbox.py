@@ -124,6 +124,13 @@ def test_each_test_has_its_own_verdict(hasty):
     assert "two" in result.details[2] and result.seconds[3] >= 0.2
 
 
+def test_a_wrong_answer_is_shown(sandbox):
+    tests = [Call((1,), "b"), Check("assert f(1) == 'b'"), Call((1,), ["b"] * 5000)]
+    details = run(sandbox, "def f(x): return 'a'", *tests).details
+    assert details == ("got 'a'", "got ['a']", "got 3 bytes, where 25000 were expected")
+    assert run(sandbox, "print('a', end='')", StdIO("", "b")).details == ("got 'a'",)
+
+
 def test_a_program_that_only_waits_is_ended_by_wall_time(hasty):
     result = run(hasty, "import time\ndef f(x): time.sleep(60)", Call((0,), None))
     assert str(result.verdicts[0]) == "timeout" and "wall" in result.details[0]
