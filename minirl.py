@@ -35,7 +35,7 @@ import copy
 import functools
 import gzip
 import hashlib
-import importlib.util
+import importlib
 import inspect
 import io
 import itertools
@@ -91,7 +91,7 @@ class UsageError(ValueError):
 # ======================================================================================================================
 
 # From sandbox.py: Call(args, expected), Check("assert ...") and StdIO(stdin, stdout) are tests; a Sandbox runs Programs
-# against them. From Part II, in the order of their use here: definition_of and extract_code (the program in what a
+# against them. From the workshop, in the order of their use here: definition_of and extract_code (the program in what a
 # model says), read_prompt (a prompt's tokens), completion_logits (one pass of the model), Decoder (the same, token by
 # token, over a KV cache), have_answered and text_of (of a completion), share, gather and whole_batch (where processes
 # share a batch: this one's part, and the whole again; with one process, everything), multiplicities, micro_batches and
@@ -775,7 +775,7 @@ class Config:
     model: str = setting("toy", "toy, a model of the Hugging Face hub, a folder or a run", BOTH, "model")
     toy_noise: float = setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.65 very weak", BOTH)
     toy_seed: int = setting(0, "seed of the toy's base model; another one is another base", BOTH)
-    prompt_style: str = setting("auto", "chat, completion, verbatim; auto: as the model is", BOTH, choices=STYLES)
+    prompt_style: str = setting("auto", "chat, completion, verbatim; auto: chat for chat models", BOTH, choices=STYLES)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...", BOTH)
     precision: str = setting("auto", "float32 or bfloat16; auto: bfloat16 on a GPU", BOTH, choices=PRECISIONS)
 
@@ -796,7 +796,7 @@ class Config:
     algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=tuple(ADVANTAGES))
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
     clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip", above=0)
-    normalisation: str = setting("auto", "auto: sequence for grpo, else constant; or token", choices=TOKEN_WEIGHTS)
+    normalisation: str = setting("auto", "token, sequence, constant; auto: the algorithm's own", choices=TOKEN_WEIGHTS)
     kl: float = setting(0.0, "weight of the KL penalty towards the base model", at_least=0)
     updates_per_batch: int = setting(1, "optimizer steps on each batch; from the second on, the clip acts", at_least=1)
 
@@ -1372,10 +1372,10 @@ def load_policy(
     prompt_style: str = "auto",
     toy_seed: int = 0,
 ) -> Policy:
-    """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained, a run folder,
-    XX. The others are as in Config; prompt_style auto: chat for a tokenizer with a chat template, verbatim
-        for the toy, which has learnt to end what it writes, else completion.
-        Raises UsageError where there is no such model, or no such device.
+    """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained or a run folder.
+    The others are as in Config; prompt_style auto: chat for a tokenizer with a chat template, verbatim for the toy,
+    which has learnt to end what it writes, else completion.
+    Raises UsageError where there is no such model, or no such device.
     """
     from transformers.utils import logging
 
