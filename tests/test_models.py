@@ -1,5 +1,6 @@
 """Models as they come: architectures, chat templates, end tokens, hubs that do not answer."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -221,3 +222,18 @@ def test_a_hub_and_what_it_may_answer(tmp_path):
         strict=True,
     ):
         assert line.startswith(words), line
+
+
+def test_a_thought_that_the_prompt_has_opened_ends_no_sample_and_holds_no_answer(tokenizer, monkeypatch):
+    """The model says what a script says: a draft in a fence, the end of the thought, the answer."""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = "{{ messages[0]['content'] }}<think>\n"
+    policy = make_policy(tiny_model(max_position_embeddings=1024), tokenizer)
+    policy.prompt_style = "chat"
+    script = "```python\ndef f(x):\n    return 0\n```\n</think>\n```python\ndef f(x):\n    return x\n```\nprose"
+    ids = iter(tokenizer(script, add_special_tokens=False)["input_ids"])
+    monkeypatch.setattr(minirl, "draw", lambda _, uniform: torch.full((len(uniform),), next(ids)))
+    (text,) = sample(policy, [WORDS], 1, max_new_tokens=300, seed=0).completions[0]
+    assert text.startswith("<think>") and text.endswith("return x\n```"), text
+    assert "return x" in WORDS.program(text).source and "return 0" not in WORDS.program(text).source
+    assert WORDS.program(text.partition("</think>")[0]).source == ""

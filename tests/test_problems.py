@@ -530,6 +530,7 @@ RIGHT = [  # problems and answers that a careful reader finds right
     (TASK, "```python\ndef f(x): return 0\n```\n```python\ndef f(x): return x + 1\n```\nUse:\n```python\nf(f)\n```"),
     (DOUBLE, "~~~python\nprint(2 * int(input()))\n~~~"),
     (DOUBLE, "<think>2n</think>\n<answer>\nn = int(input())\nprint(n * 2)\n</answer>"),
+    (TASK, "The function adds. <answer>def f(x): return x + 1</answer>"),
     (DOUBLE, "n = int(input())\nprint(n * 2)\n\nIt reads a number and doubles it."),
     (DOUBLE, "```\nt = 0\nfor i in range(int(input())): t += 1\nprint(t)\n```\nNo:\n```\nprint(2 * int(input()))\n```"),
     (DOUBLE, "Input:\n```\n2 is an example of input\n```\nSo:\n```\nprint(2 * int(input()))\n```\nOut:\n```\n4\n```"),
