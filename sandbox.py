@@ -830,6 +830,7 @@ import subprocess
 import symtable
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -916,6 +917,7 @@ class Result:
 
 
 sys.set_int_max_str_digits(0)  # tests may hold long integers; of what programs say, only little is read out here
+warnings.filterwarnings("ignore", module="<unknown>")  # of ast.parse, about "\d" in code that is not ours
 
 
 def read_test(row: Any) -> Call | Check | StdIO:

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 from conftest import tiny_model
+from cuda_graphs import Graphs
 
+import minirl
 from minirl import Config, load_policy, make_policy, read_jsonl, sample, token_logprobs, toy_problems, train, update
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -42,6 +44,22 @@ def test_cpu_and_gpu_agree(tokenizer, kind):
         update(policy, optimizer, rollout, advantages, Config(max_new_tokens=12, max_grad_norm=1e9))
     for a, b in zip(cpu.model.parameters(), gpu.model.parameters(), strict=True):
         assert torch.allclose(a.grad, b.grad.cpu(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_graphs_change_no_sample(tokenizer, kind):
+    """From batch to batch the same graphs are replayed, over what the last batch has left in its places."""
+    _, policy = policies(tokenizer, kind)
+    policy.eos_ids = tuple(range(1, 512, 12))
+    graphs = Graphs()
+    for chosen, group_size in ((slice(5), 8), (slice(40, 43), 5), (slice(7, 12), 8)):
+        given = {"group_size": group_size, "max_new_tokens": 30, "seed": group_size}
+        plain = sample(policy, toy_problems("train")[chosen], **given)
+        with graphs:
+            replayed = minirl.sample(policy, toy_problems("train")[chosen], **given)
+        assert replayed.completions == plain.completions
+        assert torch.allclose(replayed.logprobs, plain.logprobs, atol=1e-4)
+    assert len(graphs.decoder.graphs) > 3
 
 
 def test_bfloat16_is_what_auto_chooses(toy):

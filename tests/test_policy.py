@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from conftest import tiny_model
+from cuda_graphs import GraphDecoder
 
 import minirl
 from minirl import (
@@ -327,6 +328,30 @@ def test_samples_that_wrote_the_same_share_a_row_and_no_sample_changes(policy, m
     assert shared.completions == alone.completions
     assert torch.allclose(shared.logprobs, alone.logprobs, atol=1e-4)
     assert torch.allclose(shared.entropy, alone.entropy, atol=1e-4)
+
+
+def test_fixed_places_change_no_sample(policy, monkeypatch):
+    """What CUDA graphs need and a CPU can show: buffers kept from batch to batch, rows rounded up, masked places."""
+
+    def run(self, rows):
+        sizes.add((rows, self.length))
+        return self.next_logits(rows)
+
+    monkeypatch.setattr(GraphDecoder, "replay", run)
+    monkeypatch.setattr(GraphDecoder, "UNIT", 16)
+    sizes, decoder = set(), GraphDecoder(policy.model, 40, 65)
+    policy.eos_ids, plain = tuple(range(1, 512, 12)), minirl.Decoder
+    for chosen, group_size in ((slice(5), 8), (slice(40, 43), 5), (slice(7, 12), 8)):
+        problems, settings = minirl.toy_problems("train")[chosen], {"max_new_tokens": 30, "seed": group_size}
+        for temperature in (0.02, 1.0):  # rows part late and early
+            monkeypatch.setattr(minirl, "Decoder", plain)
+            expected = sample(policy, problems, group_size, temperature=temperature, **settings)
+            monkeypatch.setattr(minirl, "Decoder", lambda _: decoder)
+            got = sample(policy, problems, group_size, temperature=temperature, **settings)
+            assert got.completions == expected.completions and got.completion_mask.equal(expected.completion_mask)
+            assert torch.allclose(got.logprobs, expected.logprobs, atol=1e-4)
+    rows, lengths = map(set, zip(*sizes, strict=True))
+    assert len(rows) > 5 and rows <= {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40} and len(lengths) > 1
 
 
 def test_bfloat16_arithmetic_over_float32_weights(policy, tmp_path):

@@ -1108,3 +1108,10 @@ def test_a_call_about_what_is_no_plain_data_is_refused():
     ):
         with pytest.raises(ValueError, match="no plain data"):
             prepare(Program("", [call], "f"))
+
+
+def test_odd_escapes_in_the_code_of_others_are_no_warnings():
+    """Python 3.12 warns on standard error of every odd escape that ast.parse meets."""
+    code = r"""import ast, sandbox; ast.parse('"\d"'); ast.parse('"\q"', 'mine.py')"""
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "mine.py" in done.stderr and "unknown" not in done.stderr
