@@ -133,6 +133,31 @@ def decode_bound(model: torch.nn.Module, prompts: list[int], group: int, tokens:
     return (weights * (tokens - 1) + keys) / bandwidth
 
 
+def sampling(policy, problems, group: int, tokens: int, bound: float) -> tuple[float, minirl.Rollout]:
+    """minirl's decoder and that of cuda_graphs.py take turns; seconds and samples of minirl's."""
+    device, shape = policy.device.type, f"{len(problems)} x {group} x {tokens}"
+    variants = {", with CUDA graphs (cuda_graphs.py)": Graphs(), "": contextlib.nullcontext()}
+    taken, peaks = {name: [] for name in variants}, {}
+    for _ in range(3):
+        for name, variant in variants.items():
+            peak(device, reset=True)
+            with variant:
+                started = clock(device)
+                rollout = minirl.sample(policy, problems, group, max_new_tokens=tokens, seed=1)
+                taken[name].append(clock(device) - started)
+            assert rollout.completion_mask.all()
+            peaks[name] = peak(device)
+    for name, (_, *seconds) in taken.items():  # the first time is warm-up
+        mean = sum(seconds) / len(seconds)
+        say(
+            f"sampling {shape}{name}",
+            f"{' and '.join(f'{x:.2f}' for x in seconds)} s, {len(problems) * group * tokens / mean:.0f} tokens/s, "
+            f"{1000 * mean / tokens:.2f} ms a token; {100 * bound / mean:.0f} % of the bandwidth's limit "
+            f"({bound:.2f} s); peak {peaks[name]:.1f} GB",
+        )
+    return mean, rollout
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
@@ -178,28 +203,8 @@ def main() -> None:
 
     with section("sampling", arguments, 90) as go:
         if go:
-            variants = {"": contextlib.nullcontext(), ", with CUDA graphs (cuda_graphs.py)": Graphs()}
-            seconds, peaks = {name: [] for name in variants}, {}
-            for _ in range(3):  # taking turns; the first time is warm-up
-                for name, variant in variants.items():
-                    peak(device, reset=True)
-                    with variant:
-                        started = clock(device)
-                        rollout = minirl.sample(policy, problems, group, max_new_tokens=tokens, seed=1)
-                        seconds[name].append(clock(device) - started)
-                    assert rollout.completion_mask.all()
-                    peaks[name] = peak(device)
             bound = decode_bound(policy.sampler, lengths, group, tokens, bandwidth)
-            for name, (_, *taken) in seconds.items():
-                mean = sum(taken) / len(taken)
-                say(
-                    f"sampling {count} x {group} x {tokens}{name}",
-                    f"{' and '.join(f'{x:.2f}' for x in taken)} s, {sampled / mean:.0f} tokens/s, "
-                    f"{1000 * mean / tokens:.2f} ms a token; {100 * bound / mean:.0f} % of the bandwidth's limit "
-                    f"({bound:.2f} s); peak {peaks[name]:.1f} GB",
-                )
-            ours["sampling"] = min(seconds[""])
-            del variants
+            ours["sampling"], rollout = sampling(policy, problems, group, tokens, bound)
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     operations = 6 * parameters * (sampled + sum(lengths))
