@@ -35,14 +35,12 @@ import copy
 import functools
 import gzip
 import hashlib
-import importlib
 import inspect
-import io
 import itertools
 import json
 import math
 import os
-import pickle
+import pickletools
 import random
 import re
 import runpy
@@ -54,7 +52,7 @@ import time
 import typing
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,20 +103,16 @@ class UsageError(ValueError):
 class Problem:
     """A programming problem: what the policy reads, and the tests that its program must pass.
 
-    prompt       a task in words, or Python code that ends in the opened function `entry_point` ("def f(xs):")
-    tests        sandbox.Call, sandbox.Check or sandbox.StdIO, at least one
-    entry_point  name of the function that Call and Check tests call
-    solution     a reference completion, if one is known
-
     >>> Problem("add", "def add(a, b):\\n", [Call((1, 2), 3)], "add").program("    return a + b\\n").source
     'def add(a, b):\\n    return a + b\\n'
     """
 
     task_id: str
-    prompt: str
-    tests: Sequence[Call | Check | StdIO]
-    entry_point: str | None = None
-    solution: str | None = None
+    prompt: str  # a task in words, or Python code that ends in the opened function `entry_point` ("def f(xs):")
+    tests: Sequence[Call | Check | StdIO]  # at least one
+    entry_point: str | None = None  # name of the function that Call and Check tests call
+    solution: str | None = None  # a reference completion, if one is known
+    cpu_seconds: float | None = None  # limit of each test, where it is not the sandbox's
 
     def __post_init__(self):
         if not self.tests:
@@ -137,7 +131,8 @@ class Problem:
     def program(self, completion: str, verbatim: bool = False) -> Program:
         """The program that a completion stands for: what extract_code takes out of it, or verbatim all of it."""
         whole = completion if self.before_function is None else self.prompt + completion
-        return Program(whole if verbatim else extract_code(self, completion), self.tests, self.entry_point)
+        source = whole if verbatim else extract_code(self, completion)
+        return Program(source, self.tests, self.entry_point, self.cpu_seconds)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -263,7 +258,8 @@ def _family_problems(name: str) -> list[ToyProblem]:
         task_id = f"{name}/{level}/" + re.sub(r"\W+", "-", sentence.lower()).strip("-")
         tests = _toy_tests(task_id, prompt + solution, "" if name == "strings" else [])
         if tests:
-            problems.append(ToyProblem(task_id, prompt, tests, "f", solution, family, slots, level))
+            of_toy = {"family": family, "slots": slots, "level": level}
+            problems.append(ToyProblem(task_id, prompt, tests, "f", solution, **of_toy))
     random.Random(name).shuffle(problems)
     return problems
 
@@ -317,26 +313,19 @@ def toy_mistakes(rng: random.Random, problem: ToyProblem, noise: float) -> str:
 
 @dataclass
 class Policy:
-    """A language model that writes programs: pi(y | x) = prod_t pi(y_t | x, y_<t), y the completion of a prompt x.
+    """A language model that writes programs: pi(y | x) = prod_t pi(y_t | x, y_<t), y the completion of a prompt x."""
 
-    model         a causal language model of transformers, in float32, so that small updates are not rounded away
-    eos_ids       every token that ends a completion (models often have several)
-    pad_id        fills the places that masks hide; may be an end token: masks come from lengths, never from ids
-    context       tokens the model can attend to, prompt and completion together
-    prompt_style  chat: the task in the model's chat template, with a short instruction; completion: code to go on
-                  with; verbatim: Problem.prompt, and nothing but an end token ends a completion
-    precision     the type of the arithmetic; bfloat16 is the faster one on a GPU
-    sampler       the copy of the model that samples, in that precision; None in float32: the model itself does
-    """
-
-    model: Any
+    model: Any  # a causal language model of transformers, in float32, so that small updates are not rounded away
     tokenizer: Any
-    eos_ids: tuple[int, ...]
-    pad_id: int
-    context: int
+    eos_ids: tuple[int, ...]  # every token that ends a completion: models often have several
+    pad_id: int  # fills the places that masks hide; may be an end token: masks come from lengths, never from ids
+    context: int  # tokens the model can attend to, prompt and completion together
+    # chat: the task in the model's chat template, with an instruction; completion: code to go on with;
+    # verbatim: Problem.prompt, and nothing but an end token ends a completion
     prompt_style: str = "verbatim"
-    precision: torch.dtype = torch.float32
-    sampler: Any = None
+    instruction: str = ""  # what is asked in a chat, if not the usual
+    precision: torch.dtype = torch.float32  # of the arithmetic; bfloat16 is faster on a GPU
+    sampler: Any = None  # the copy of the model that samples in that precision; in float32, the model itself does
 
     @property
     def device(self) -> torch.device:
@@ -391,26 +380,21 @@ def token_logprobs(
 
 @dataclass
 class Rollout:
-    """A batch of sampled groups. P problems, G samples a group, L completion tokens.
+    """A batch of sampled groups. P problems, G samples a group, L completion tokens. grade() fills the last three."""
 
-    prompt_ids, prompt_mask          [P, prompt tokens]  left-padded
-    completion_ids, completion_mask  [P, G, L]           right-padded; the mask covers the end token and nothing after
-    logprobs, entropy                [P, G, L]           of each sampled token, in nats, at the sampling temperature
-    completions                      P lists of G texts
-    verdicts                         [p][g][t], filled by grade()
-    verbatim                         completions are programs as they stand (Policy.prompt_style)
-    """
-
-    prompt_ids: torch.Tensor
+    prompt_ids: torch.Tensor  # [P, prompt tokens], left-padded
     prompt_mask: torch.Tensor
-    completion_ids: torch.Tensor
-    completion_mask: torch.Tensor
-    logprobs: torch.Tensor
-    entropy: torch.Tensor
-    completions: list[list[str]]
+    completion_ids: torch.Tensor  # [P, G, L], right-padded
+    completion_mask: torch.Tensor  # covers the end token and nothing after it: its sum is the number of tokens
+    logprobs: torch.Tensor  # [P, G, L] of each sampled token, in nats, at the sampling temperature
+    entropy: torch.Tensor  # [P, G, L] of the distribution that it was drawn from
+    completions: list[list[str]]  # P lists of G texts
     temperature: float
-    verdicts: list[list[tuple[Verdict, ...]]] = field(default_factory=list)
-    verbatim: bool = False
+    cut_off: torch.Tensor | None = None  # [P, G]: was it the token limit that ended it?
+    verbatim: bool = False  # completions are programs as they stand (Policy.prompt_style)
+    programs: list[list[str]] = field(default_factory=list)  # what was run
+    verdicts: list[list[tuple[Verdict, ...]]] = field(default_factory=list)  # [p][g][t]
+    details: list[list[tuple[str, ...]]] = field(default_factory=list)  # [p][g][t]: why a test failed
 
 
 @torch.no_grad()
@@ -432,6 +416,8 @@ def sample(
     Each group has random numbers of its own, from the seed and the group's place in the batch. So the samples of some
     of a batch's problems, drawn with their `places`, are those that the whole batch would have got.
     """
+    if not problems:
+        raise UsageError("there is no problem to sample completions for")
     places = range(len(problems)) if places is None else places
     generators = [torch.Generator().manual_seed(seed_of(seed, place)) for place in places]
     uniforms = torch.cat([torch.rand(group_size, max_new_tokens, generator=generator) for generator in generators])
@@ -440,7 +426,7 @@ def sample(
     prompt_ids, prompt_mask = policy.pad(prompts, side="left")  # [P, prompt tokens]
     ids = torch.full(uniforms.shape, policy.pad_id, device=policy.device)  # [N, max_new_tokens], as these:
     mask = torch.zeros_like(ids, dtype=torch.bool)
-    logprobs, entropy = torch.zeros_like(uniforms), torch.zeros_like(uniforms)
+    logprobs, entropy, cut_off = torch.zeros_like(uniforms), torch.zeros_like(uniforms), mask[:, 0].clone()
     end_tokens = torch.tensor(policy.eos_ids, device=policy.device)
 
     decoder = Decoder(policy.sampler or policy.model)
@@ -459,6 +445,7 @@ def sample(
             break
         rows, tokens = rows[goes_on], tokens[goes_on]
         logits = decoder.step(tokens, goes_on)  # [rows, V], of every next token
+    cut_off[rows[goes_on]] = True
 
     length = int(mask.sum(-1).max())
     shape = (len(problems), group_size, length)
@@ -466,8 +453,8 @@ def sample(
     texts = []
     for p, prompt in enumerate(prompts):
         texts.append([text_of(policy, prompt, ids[p, g][mask[p, g]].tolist()) for g in range(group_size)])
-    verbatim = policy.prompt_style == "verbatim"
-    return Rollout(prompt_ids, prompt_mask, ids, mask, logprobs, entropy, texts, temperature, verbatim=verbatim)
+    last = texts, temperature, cut_off.view(shape[:2]), policy.prompt_style == "verbatim"
+    return Rollout(prompt_ids, prompt_mask, ids, mask, logprobs, entropy, *last)
 
 
 def fitting_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens: int) -> list[list[int]]:
@@ -475,9 +462,8 @@ def fitting_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens:
     prompts = [policy.prompt_ids(problem) for problem in problems]
     for problem, ids in zip(problems, prompts, strict=True):
         if not ids or len(ids) + max_new_tokens > policy.context:
-            words = f"the prompt of {problem.task_id} has {len(ids)} tokens; with max_new_tokens {max_new_tokens}"
-            room = policy.context - max_new_tokens
-            raise UsageError(f"{words} and the model's context of {policy.context} it must have 1 to {room}")
+            words = f"{len(ids)} tokens of the prompt of {problem.task_id} and max_new_tokens, {max_new_tokens}, do not"
+            raise UsageError(f"{words} fit into the model's context of {policy.context}")
     return prompts
 
 
@@ -505,15 +491,19 @@ def entropy_of(logprobs: torch.Tensor) -> torch.Tensor:
 def grade(problems: Sequence[Problem], rollout: Rollout, sandbox: Sandbox) -> tuple[torch.Tensor, torch.Tensor]:
     """Run the rollout's programs. Returns outcomes [P, G, T] (True: passed) and mask [P, G, T] (True: the test exists).
 
-    Problems may have different numbers of tests; T is the largest. Also fills rollout.verdicts, which say why a
-    test failed. A test that the sandbox could not run, after a retry (Verdict.sandbox_error), counts as failed.
+    Problems may have different numbers of tests; T is the largest. Also fills the rollout's programs, and its verdicts
+    and details, which say why a test failed. One that the sandbox could not run, twice (sandbox_error), has failed.
     """
+    if len(problems) != len(rollout.completions):
+        raise UsageError(f"a rollout of {len(rollout.completions)} problems cannot be graded with {len(problems)}")
     groups = zip(problems, rollout.completions, strict=True)
-    programs = [problem.program(text, rollout.verbatim) for problem, texts in groups for text in texts]  # N
-    verdicts = [result.verdicts for result in sandbox.map(programs)]  # identical programs of a problem are run once
-    size = len(rollout.completions[0])
-    rollout.verdicts = [verdicts[i : i + size] for i in range(0, len(verdicts), size)]
-    shape = (len(problems), size, max(len(problem.tests) for problem in problems))
+    programs = [[problem.program(text, rollout.verbatim) for text in texts] for problem, texts in groups]
+    results = sandbox.map(program for group in programs for program in group)  # a group's copies are run once
+    results = [[next(results) for _ in group] for group in programs]
+    rollout.programs = [[program.source for program in group] for group in programs]
+    rollout.verdicts = [[result.verdicts for result in group] for group in results]
+    rollout.details = [[result.details for result in group] for group in results]
+    shape = (len(problems), len(programs[0]), max(len(problem.tests) for problem in problems))
     outcomes, mask = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
     for p, problem in enumerate(problems):
         tests = len(problem.tests)
@@ -663,29 +653,32 @@ def policy_loss(
     clip: float = 0.2,
     reference_logprobs: torch.Tensor | None = None,
     kl: float = 0.0,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The clipped surrogate (PPO, arXiv 1707.06347, eq. 7; GRPO, eq. 3) and the k3 estimate of the KL divergence.
+    clip_high: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The clipped surrogate (PPO, arXiv 1707.06347, eq. 7; GRPO, eq. 3), with a penalty for moving from a reference.
 
-    L = - sum_it w_it [min(r A, clip(r, 1 - c, 1 + c) A) - kl k3],  r = exp(logprob - old logprob),
+    L = - sum_it w_it [min(r A, clip(r, 1 - c, 1 + c') A) - kl k3],  r = exp(logprob - old logprob),
     k3 = exp(d) - d - 1 with d = reference logprob - logprob (Schulman 2020, "Approximating KL divergence"): an unbiased
     estimate of KL(policy || reference); its gradient, on-policy, is that of KL(reference || policy).
+    c' = c, or clip_high: a larger one lets rare tokens grow (DAPO, arXiv 2503.14476, section 3.1).
 
     logprobs, old_logprobs, reference_logprobs, weights [N, L]; advantages [N]. Weights are 0 outside the completion and
     carry the normalisation (token_weights), so losses of micro-batches add up to the loss of the batch.
-    Returns the loss, and the weight of the tokens whose gradient the clip took away.
+    Returns the loss and, for the log, the weight of the tokens whose gradient the clip took away, and sum w k3.
 
     On-policy (old = new) the ratio is 1, the clip is inert, and the gradient is that of - sum w A logprob.
     """
     hidden = weights == 0  # a padded position may hold any number, and inf * 0 would be NaN
     ratio = (logprobs - old_logprobs).masked_fill(hidden, 0.0).exp()  # [N, L]
     advantages = advantages.unsqueeze(-1)  # [N, 1]: every token of a sample gets the sample's advantage
-    clipped = ratio.clamp(1 - clip, 1 + clip)
+    clipped = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
     objective = torch.minimum(ratio * advantages, clipped * advantages)  # no gain beyond the clip; the way back is free
+    k3 = torch.zeros_like(weights)
     if kl:
         d = (reference_logprobs - logprobs).masked_fill(hidden, 0.0)
-        objective = objective - kl * (d.exp() - d - 1)
+        k3 = d.exp() - d - 1
     cut = (clipped * advantages < ratio * advantages).float()
-    return -(weights * objective).sum(), (weights * cut).sum()
+    return -(weights * (objective - kl * k3)).sum(), (weights * cut).sum(), (weights * k3.detach()).sum()
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -706,21 +699,17 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def evaluate(
-    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int
+    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, first: int = 0
 ) -> list[dict[str, Any]]:
     """Sample config.eval_samples completions of every problem and grade them: rows for summarize(), one a problem.
-    config.batch_rows samples are drawn at a time."""
-    at_once = max(1, config.batch_rows // config.eval_samples)  # problems
+    Of a long list, a part may be evaluated at a time: `first` is the place of its first problem in the list."""
+    places, problems = share(range(first, first + len(problems))), share(problems)
     rows = []
-    for start in progress_bar(range(0, len(problems), at_once), "evaluating", at_least=5):
-        places = share(range(start, min(start + at_once, len(problems))))
-        chunk, graded = [problems[place] for place in places], []
-        if chunk:
-            settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.eval_temperature}
-            rollout = sample(policy, chunk, config.eval_samples, seed=seed, places=places, **settings)
-            graded = rollout_rows(chunk, rollout, *grade(chunk, rollout, sandbox))
-        rows += gather(graded)
-    return rows
+    if problems:
+        settings = {"max_new_tokens": config.max_new_tokens, "temperature": config.eval_temperature}
+        rollout = sample(policy, problems, config.eval_samples, seed=seed, places=places, **settings)
+        rows = rollout_rows(problems, rollout, *grade(problems, rollout, sandbox))
+    return gather(rows)
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -758,9 +747,7 @@ def setting(default: Any, help: str, commands: str = "train", group: str = "", a
     """A field of Config: its default, its line of --help, and which commands use it. group: a heading of --help, for
     this setting and those below it. limits: at_least, above (numbers) or choices (names)."""
     metadata = {"help": help, "commands": commands.split(), "group": group, "alias": alias, "limits": limits}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default_factory=lambda: copy.copy(default), metadata=metadata)
 
 
 BOTH = "train eval"  # the commands that use a setting
@@ -776,6 +763,7 @@ class Config:
     toy_noise: float = setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.65 very weak", BOTH)
     toy_seed: int = setting(0, "seed of the toy's base model; another one is another base", BOTH)
     prompt_style: str = setting("auto", "chat, completion, verbatim; auto: chat for chat models", BOTH, choices=STYLES)
+    instruction: str = setting("", "asked in a chat instead of our words, after the problem or around {prompt}", BOTH)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...", BOTH)
     precision: str = setting("auto", "float32 or bfloat16; auto: bfloat16 on a GPU", BOTH, choices=PRECISIONS)
 
@@ -795,7 +783,8 @@ class Config:
 
     algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=tuple(ADVANTAGES))
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
-    clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip", above=0)
+    clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip_high", above=0)
+    clip_high: float | None = setting(None, "default: clip", above=0)
     normalisation: str = setting("auto", "token, sequence, constant; auto: the algorithm's own", choices=TOKEN_WEIGHTS)
     kl: float = setting(0.0, "weight of the KL penalty towards the base model", at_least=0)
     updates_per_batch: int = setting(1, "optimizer steps on each batch; from the second on, the clip acts", at_least=1)
@@ -816,6 +805,7 @@ class Config:
     out: str = setting("", "run folder (minirl eval: file) to write; empty: a new one below runs/ (none)", BOTH)
     resume: str = setting("", "run folder to continue, with its settings, up to --steps")
     save_every: int = setting(10, "steps between checkpoints", at_least=1)
+    keep_best: bool = setting(False, "keep the weights with the best held-out pass@1 as checkpoint.best")
 
     workers: int = setting(0, "sandbox processes; 0: two a core", "train eval check", "sandbox", at_least=0)
     cpu_seconds: float = setting(2.0, "CPU time limit of a test", "train eval check", above=0)
@@ -874,10 +864,10 @@ def update(
     live = (copies > 0) & ((advantages != 0) | (reference is not None))  # [P, G]: the samples that are run
     old_logprobs, reference_logprobs = torch.zeros_like(weights), torch.zeros_like(weights)
     parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
-    stats = {"loss": 0.0, "clip_fraction": 0.0, "logprob_gap": 0.0, "grad_norm": 0.0}
+    stats = {"loss": 0.0, "clip_fraction": 0.0, "logprob_gap": 0.0, "kl": 0.0, "grad_norm": 0.0}
     for repeat in range(config.updates_per_batch if live.any() else 0):
         optimizer.zero_grad()
-        totals = torch.zeros(3, device=policy.device)
+        totals = torch.zeros(4, device=policy.device)
         for part in micro_batches(rollout, live, config.micro_batch_tokens):  # indices into N
             batch = inputs_of(rollout, part)  # their prompts and completions; no wider than the longest of them
             here = part, slice(batch[2].shape[1])
@@ -891,15 +881,16 @@ def update(
                         reference_logprobs[here] = token_logprobs(reference, *batch)
             old, w, ref = old_logprobs[here], weights[here], reference_logprobs[here]
             kl = config.kl if reference else 0.0
-            loss, cut = policy_loss(logprobs, old, advantages.flatten()[part], w, config.clip, ref, kl)
+            these = advantages.flatten()[part]
+            loss, cut, moved = policy_loss(logprobs, old, these, w, config.clip, ref, kl, config.clip_high)
             loss.backward()  # adds to the gradient: the losses of micro-batches add up to that of the batch
             gap = ((old - rollout.logprobs.flatten(0, 1)[here]).abs() * w).sum()  # not near 0: a wrong shift or mask
-            totals += torch.stack([loss.detach(), cut, gap])
+            totals += torch.stack([loss.detach(), cut, gap, moved])
         add_up_gradients(parameters, totals)
         grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm).item()
-        loss, cut, gap = totals.tolist()
-        per_weight = 1 / weights[live.flatten()].sum().item()
-        for name, value in zip(stats, (loss, cut * per_weight, gap * per_weight, grad_norm), strict=True):
+        loss, *means = totals.tolist()
+        means = [mean / weights[live.flatten()].sum().item() for mean in means]
+        for name, value in zip(stats, (loss, *means, grad_norm), strict=True):
             stats[name] += value / config.updates_per_batch
         if not math.isfinite(grad_norm):  # it would break the weights for good; train ends with a sentence
             break
@@ -908,13 +899,15 @@ def update(
     return stats
 
 
-def train(config: Config, sandbox: Sandbox | None = None) -> Path:
+def train(
+    config: Config, sandbox: Sandbox | None = None, on_step: Callable[[dict[str, Any]], Any] = lambda metrics: None
+) -> Path:
     """Train a policy by reinforcement learning; returns the run folder.
 
     The folder holds config.json, metrics.jsonl, rollouts/ and evaluations/ (completions and outcome matrices) and
     checkpoint/. With config.resume, continues that run after its last checkpoint, and ends up where an uninterrupted
     run would have. Raises UsageError for settings that cannot work, before anything is written.
-    Several runs may share a sandbox, which is then not closed.
+    Several runs may share a sandbox, which is then not closed. on_step is called with the metrics of every step.
     """
     reward, advantage = find_reward(config.reward), ADVANTAGES[config.algorithm]
     with open_run(config, sandbox) as run:
@@ -926,13 +919,14 @@ def train(config: Config, sandbox: Sandbox | None = None) -> Path:
             outcomes, mask = grade(share(problems), rollout, run.sandbox)
             rollout, outcomes, mask = whole_batch(rollout, outcomes, mask)  # [P, G, T]
             clock.append(time.perf_counter())
-            rewards = reward(outcomes, mask)  # [P, G]
+            rewards = reward(outcomes, mask, rollout)  # [P, G]
             advantages = advantage(rewards).to(run.policy.device)  # [P, G]
             for group in run.optimizer.param_groups:  # the learning rate rises linearly, then stays
                 group["lr"] = config.lr * min(1.0, step / max(1, config.warmup_steps))
             stats = update(run.policy, run.optimizer, rollout, advantages, config, run.reference)
             clock.append(time.perf_counter())
-            run.finish_step(step, problems, rollout, outcomes, mask, rewards, stats, clock)  # log, evaluate, save
+            given = problems, rollout, outcomes, mask, rewards, stats, clock
+            on_step(run.finish_step(step, *given))  # log, evaluate, save
     return run.folder
 
 
@@ -949,7 +943,9 @@ def read_prompt(policy: Policy, problem: Problem) -> list[int]:
     """The tokens of a problem's prompt, in the policy's prompt_style."""
     if policy.prompt_style == "chat":
         kind = "code" if problem.before_function is not None else "function" if problem.entry_point else "program"
-        task = INSTRUCTIONS[kind].format(prompt=problem.prompt.strip(), entry_point=problem.entry_point)
+        task = policy.instruction or INSTRUCTIONS[kind]
+        task = task if "{prompt}" in task else "{prompt}\n\n" + task
+        task = task.replace("{entry_point}", problem.entry_point or "").replace("{prompt}", problem.prompt.strip())
         settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
         return policy.encode(policy.tokenizer.apply_chat_template([{"role": "user", "content": task}], **settings))
     text = problem.prompt
@@ -963,8 +959,8 @@ def read_prompt(policy: Policy, problem: Problem) -> list[int]:
 INSTRUCTIONS = {
     "code": "Complete this Python function. Answer with the whole function in one ```python block.\n\n"
     "```python\n{prompt}\n```",
-    "function": "{prompt}\n\nAnswer with the Python function `{entry_point}` in one ```python block.",
-    "program": "{prompt}\n\nRead standard input and write to standard output. "
+    "function": "Answer with the Python function `{entry_point}` in one ```python block.",
+    "program": "Read standard input and write to standard output. "
     "Answer with the whole Python program in one ```python block.",
 }
 
@@ -1129,19 +1125,9 @@ def load_problems(source: str | os.PathLike) -> list[Problem]:
     """Read problems from a file or a URL (downloaded once). "FILE#601-974" keeps the tasks with these numbers.
 
     One JSON object a line, or one JSON list, may be compressed (.gz). The fields of an object tell its format: see the
-    readers below. Problems without a test are left out, which is said on stderr.
+    readers below. Problems without a test are left out and named on stderr.
     Raises UsageError naming the file, the line and the field for anything that is missing or malformed.
     """
-    problems, without_test = read_problems(source)
-    if without_test:
-        print(f"minirl: {len(without_test)} problems of {source} have no test and are left out", file=sys.stderr)
-    if not problems:
-        raise UsageError(f"the problem file {source} holds no problem")
-    return problems
-
-
-def read_problems(source: str | os.PathLike) -> tuple[list[Problem], list[str]]:
-    """The problems of a file, and the task ids of those without a test; see load_problems."""
     path, _, numbers = (str(source), "", "") if Path(source).exists() else str(source).partition("#")
     if numbers and not re.fullmatch(r"\d+-\d+", numbers):
         raise UsageError(f"after the # of {source} come the numbers of the first and last task, such as #601-974")
@@ -1149,7 +1135,7 @@ def read_problems(source: str | os.PathLike) -> tuple[list[Problem], list[str]]:
     problems, without_test, seen = [], [], {}
     for line, row in read_rows(path):
         try:
-            task_id, prompt, tests, entry_point, solution = read_row(row, line)
+            task_id, prompt, tests, entry_point, *others = read_row(row, line)  # a Problem's fields
             if task_id in seen:
                 raise UsageError(f"field 'task_id': {task_id!r} was used before, on line {seen[task_id]}")
             seen[task_id], digits = line, re.findall(r"\d+", task_id)
@@ -1158,18 +1144,22 @@ def read_problems(source: str | os.PathLike) -> tuple[list[Problem], list[str]]:
             if numbers and not first <= int(digits[-1]) <= last:
                 continue
             if tests:
-                problems.append(Problem(task_id, prompt, tests, entry_point, solution))
+                problems.append(Problem(task_id, prompt, tests, entry_point, *others))
                 prepare(Program("", tests, entry_point))  # an error now, not in the middle of training
             else:
                 without_test.append(task_id)
         except (UsageError, ValueError) as error:
             field_name = "" if isinstance(error, UsageError) else "field 'tests': "
             raise UsageError(f"{path}, line {line}: {field_name}{error}") from None
-    return problems, without_test
+    if without_test:
+        warn(f"{len(without_test)} problems of {source} have no test and are left out: {', '.join(without_test)}")
+    if not problems:
+        raise UsageError(f"the problem file {source} holds no problem{' with a test' * bool(without_test)}")
+    return problems
 
 
 def read_row(row: Any, number: int) -> tuple:
-    """A row of any format -> task id, prompt, tests, entry point, solution."""
+    """A row of any format -> the fields of a Problem."""
     if not isinstance(row, dict):
         raise UsageError(f"expected a JSON object, got {type(row).__name__}")
     reader = next((reader for field_name, reader in FORMATS.items() if field_name in row), None)
@@ -1228,7 +1218,7 @@ def _field(row: dict[str, Any], name: str, kind: Any = str, default: Any = ...) 
     return value
 
 
-# Readers of the formats: a row and its number -> task id, prompt, tests, entry point, solution
+# Readers of the formats: a row and its number -> task id, prompt, tests, entry point, solution, limit of CPU time
 
 
 def _read_minirl(row: dict[str, Any], number: int) -> tuple:
@@ -1253,7 +1243,9 @@ def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
     entry_point = next((name for name in called if name in defined), None)
     text = row.get("text") or _field(row, "prompt")
     prompt = "\n".join([text.strip(), "Your code must pass this test:", *asserts[:1]])
-    tests = _listed_calls(row.get("test", ""), entry_point) if entry_point else []
+    tests = _listed_tests(row.get("test") or "", entry_point) if entry_point else None
+    if row.get("test") and not tests:
+        raise UsageError(f"field 'test': expected lists `inputs` and `results`, got {row['test']!r:.80}")
     tests = tests or [read_test({"assert": f"{setup}\n{text}"}) for text in asserts]
     return str(row.get("task_id", number)), prompt, tests, entry_point, code or None
 
@@ -1261,27 +1253,37 @@ def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
 def _read_humaneval(row: dict[str, Any], number: int) -> tuple:
     """HumanEval, and HumanEval+ of EvalPlus."""
     task_id, prompt, entry_point, test = (_field(row, name) for name in ("task_id", "prompt", "entry_point", "test"))
-    tests = _listed_calls(test, entry_point)
-    tests = split_test_function(test, entry_point) if tests is None else tests
+    tests = _listed_tests(test, entry_point) or split_test_function(test, entry_point)
     return task_id, prompt, tests, entry_point, row.get("canonical_solution")
 
 
-def _listed_calls(test: str, entry_point: str) -> list[Call | Check] | None:
-    """The tests of code that walks over two lists, `inputs` and `results`, as EvalPlus writes them; none where it has
-    no results, and another program is to compute them. None for other code."""
-    if not re.search(r"^ *inputs = ", test, re.MULTILINE):
+PLAIN_ORACLE = re.compile(  # np.allclose is for floats; a Call has such a tolerance of its own
+    r"def assertion\(out, exp, atol\):\n    exact_match = out == exp\n    if atol == 0 and is_floats\(exp\):\n.*\n"
+    r"    if not exact_match and atol != 0:\n.*\bnp\..*\n    else:\n        assert exact_match\n"
+)
+
+
+def _listed_tests(code: str, entry_point: str) -> list[Call | Check] | None:
+    """The tests of code that walks over lists, `inputs` and mostly `results`, as EvalPlus writes them: Calls where it
+    compares as they do; else, for each input, a Check that is the code with this input alone. None for other code."""
+    tree = ast.parse(code)
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)]
+    lists = {name: node for node in assigned if (name := getattr(node.targets[0], "id", "")) in ("inputs", "results")}
+    if "inputs" not in lists:
         return None
-    lists: dict[str, list[Any]] = {}
-    for node in ast.walk(ast.parse(test)):
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("inputs", "results"):
-            with contextlib.suppress(ValueError):  # not literal
-                lists[node.targets[0].id] = ast.literal_eval(node.value)
-    if len(lists) < 2:
-        return []
-    pairs = list(zip(lists["inputs"], lists["results"], strict=True))
-    if "exp = set(exp)" in test:
-        return [Check(f"assert set({entry_point}(*{args!r})) == {set(result)!r}") for args, result in pairs]
-    return [Call(tuple(args), result) for args, result in pairs]
+    if PLAIN_ORACLE.search(ast.unparse(tree)):
+        with contextlib.suppress(KeyError, ValueError):  # no results, or not literal
+            inputs, results = (ast.literal_eval(lists[name].value) for name in ("inputs", "results"))
+            return [Call(tuple(args), result) for args, result in zip(inputs, results, strict=True)]
+    # There is no numpy in the sandbox; where the code asks it, what the program returned was not exact.
+    tree.body = [node for node in tree.body if not ast.unparse(node).startswith("import numpy")]
+    given = [f"candidate = {entry_point}\n", f"\ncheck({entry_point})" if definition_of("check").search(code) else ""]
+    tests = []
+    for values in zip(*[node.value.elts for node in lists.values()], strict=True):
+        for node, value in zip(lists.values(), values, strict=True):
+            node.value = ast.List([value], ast.Load())
+        tests.append(Check(ast.unparse(tree).join(given)))
+    return tests
 
 
 def _from_json(text: Any) -> Any:
@@ -1313,15 +1315,20 @@ def _read_apps(row: dict[str, Any], number: int) -> tuple:
         tests = [StdIO(*("\n".join(map(str, x)) if isinstance(x, list) else str(x) for x in pair)) for pair in pairs]
     prompt = "\n\n".join(filter(None, [_field(row, "question").strip(), (row.get("starter_code") or "").strip()]))
     task_id = next((str(row[name]) for name in ("problem_id", "task_id", "id") if name in row), str(number))
-    return task_id, prompt, tests, entry_point, solutions[0]
+    limit = row.get("time_limit")  # "2 seconds", a number, or {"seconds": 2, "nanos": 0}
+    if isinstance(limit, dict):
+        limit = limit["seconds"] + limit["nanos"] / 1e9
+    seconds = float(str(limit).split()[0]) if limit else None
+    return task_id, prompt, tests, entry_point, solutions[0], seconds
 
 
 def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
     private = row.get("private_test_cases") or "[]"
     try:
         private = _from_json(private)
-    except ValueError:  # packed: base64 of zlib of a pickled text
-        private = json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(private)))).load())
+    except ValueError:  # packed: base64 of zlib of a pickled text, which is read here without unpickling anything
+        pickled = pickletools.genops(zlib.decompress(base64.b64decode(private)))
+        private = json.loads(next(text for _, text, _ in pickled if isinstance(text, str)))
     entry_point, tests = (_from_json(row.get("metadata")) or {}).get("func_name"), []
     for test in [*(_from_json(row["public_test_cases"]) or []), *private]:
         given, wanted = test["input"], test["output"]
@@ -1332,13 +1339,6 @@ def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
     prompt, starter = _field(row, "question_content").strip(), (row.get("starter_code") or "").strip()
     prompt += f"\n\nYour program must start so:\n```python\n{starter}\n```" if starter else ""
     return str(row["question_id"]), prompt, tests, entry_point, None
-
-
-class _TextUnpickler(pickle.Unpickler):
-    """Unpickles plain data; a pickle that asks for anything else could run code here."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise ValueError(f"the packed tests ask for {module}.{name}, which is not plain data")
 
 
 FORMATS = {"tests": _read_minirl, "test_list": _read_mbpp, "test": _read_humaneval, "input_output": _read_apps}
@@ -1364,30 +1364,29 @@ def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, 
 # 13. Models: of a hub, a folder or a run, and the toy's base model. Called by train and eval, through load_policy
 
 
-def load_policy(
-    name: str,
-    toy_noise: float = 0.47,
-    device: str = "cpu",
-    precision: str = "auto",
-    prompt_style: str = "auto",
-    toy_seed: int = 0,
-) -> Policy:
+def load_policy(name: str, **settings: Any) -> Policy:
     """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained or a run folder.
-    The others are as in Config; prompt_style auto: chat for a tokenizer with a chat template, verbatim for the toy,
-    which has learnt to end what it writes, else completion.
-    Raises UsageError where there is no such model, or no such device.
+    The settings are Config's: device (here the CPU unless given), precision, prompt_style, instruction, toy_noise and
+    toy_seed. Raises UsageError where there is no such model, or no such device.
     """
+    return policy_of(Config(model=name, **{"device": "cpu", **settings}), name)
+
+
+def policy_of(config: Config, name: str) -> Policy:
+    """The policy of that name, as a run with these settings wants it. prompt_style auto: chat for a tokenizer with a
+    chat template, verbatim for the toy, which has learnt to end what it writes, else completion."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    device, precision, prompt_style = config.device, config.precision, config.prompt_style
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"cannot use the device {device!r} here: {first_line(error)}") from None
-    model, tokenizer = toy_base(toy_noise, toy_seed) if name == "toy" else pretrained(name)
+    model, tokenizer = toy_base(config.toy_noise, config.toy_seed) if name == "toy" else pretrained(name)
     if precision == "auto":
         precision = "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
     if world_size() > 1:  # all processes get the weights of the first one: another machine may round otherwise
@@ -1399,6 +1398,11 @@ def load_policy(
     policy.prompt_style = prompt_style
     if prompt_style == "auto":
         policy.prompt_style = "chat" if tokenizer.chat_template else "verbatim" if is_toy(name) else "completion"
+    if config.instruction and policy.prompt_style != "chat":
+        raise UsageError(f"an instruction is for chat models; the prompt style of {name!r} is {policy.prompt_style}")
+    policy.instruction = config.instruction
+    if (precision, policy.device.type) == ("bfloat16", "cpu") and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        warn("this CPU has no bfloat16 of its own, so --precision float32 is faster")
     return policy
 
 
@@ -1415,8 +1419,7 @@ def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float
     context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
     policy = Policy(model.eval(), tokenizer, tuple(sorted(eos_ids)), pad_id, context, precision=precision)
     if not reads_padded_rows(policy):
-        words = "does not read padded rows and a cache as newer models do"
-        raise UsageError(f"a {type(model).__name__} cannot be used: it {words}")
+        raise UsageError(f"a {type(model).__name__} cannot be used: it does not read padded rows as newer models do")
     if precision != torch.float32:
         make_sampler(policy)
     return policy
@@ -1539,10 +1542,7 @@ def toy_base(noise: float, seed: int) -> tuple[Any, Any]:
     recipe += map(inspect.getsource, (toy_mistakes, toy_completion, toy_tokenizer, warm_start, token_logprobs))
     folder = cache_folder() / f"toy-{noise:g}-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}"
     if folder.exists():
-        try:
-            return pretrained(str(folder))
-        except UsageError as error:
-            print(f"minirl: the cached base model in {folder} is damaged ({error}); making it anew", file=sys.stderr)
+        return pretrained(str(folder))
     model, tokenizer = warm_start(noise, seed)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -1553,7 +1553,7 @@ def toy_base(noise: float, seed: int) -> tuple[Any, Any]:
             shutil.rmtree(folder, ignore_errors=True)
             made.rename(folder)
     except OSError as error:
-        print(f"minirl: the base model could not be cached in {folder} ({error})", file=sys.stderr)
+        warn(f"the base model could not be cached in {folder} ({error})")
     return model, tokenizer
 
 
@@ -1563,9 +1563,9 @@ def cache_folder() -> Path:
 
 def is_toy(model: str) -> bool:
     """Is a model the toy, or one that was trained from it?"""
-    file = Path(model) / "config.json"
+    folder = Path(model).parent if Path(model).name.startswith("checkpoint") else Path(model)
     try:
-        return model == "toy" or is_toy(json.loads(file.read_text(encoding="utf-8"))["model"])
+        return model == "toy" or is_toy(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
@@ -1578,13 +1578,6 @@ def is_toy(model: str) -> bool:
 def cache_name(architecture: type) -> str:
     """Under which name a model takes its keys and values: newer versions of transformers have changed it."""
     return "cache" if "cache" in inspect.signature(architecture.forward).parameters else "past_key_values"
-
-
-def growing_cache() -> Any:
-    """Keys and values as transformers keeps them, for a pass over whole texts."""
-    from transformers.cache_utils import Cache, DynamicLayer
-
-    return Cache(layer_class_to_replicate=DynamicLayer)
 
 
 class Decoder:
@@ -1600,9 +1593,11 @@ class Decoder:
 
     def start(self, prompt_ids: torch.Tensor, prompt_mask: torch.Tensor, group_size: int) -> torch.Tensor:
         """Read every prompt [P, prompt tokens] once, for all its samples: logits of their first tokens, [N, V]."""
+        from transformers import DynamicCache
+
         samples = torch.arange(len(prompt_ids) * group_size, device=prompt_ids.device)
         self.row_of = samples // group_size  # [samples]: the row of each sample that goes on
-        self.cache, self.mask = growing_cache(), prompt_mask
+        self.cache, self.mask = DynamicCache(), prompt_mask
         return self.run(prompt_ids, positions_of(prompt_mask))
 
     def step(self, tokens: torch.Tensor, goes_on: torch.Tensor) -> torch.Tensor:
@@ -1648,6 +1643,8 @@ def completion_logits(
     With prompt_of, a prompt is run once for its completions, which attend to its keys and values: so a group costs the
     tokens of one prompt, not of G.
     """
+    from transformers import DynamicCache
+
     mask = torch.cat([prompt_mask if prompt_of is None else prompt_mask[prompt_of], completion_mask[:, :-1]], dim=1)
     positions, length, cache = positions_of(mask), completion_ids.shape[1], None
 
@@ -1658,7 +1655,7 @@ def completion_logits(
     with torch.autocast(policy.device.type, policy.precision, enabled=policy.precision != torch.float32):
         if prompt_of is None:
             return run(torch.cat([prompt_ids, completion_ids[:, :-1]], dim=1), mask, positions, length)
-        cache = growing_cache()
+        cache = DynamicCache()
         first = run(prompt_ids, prompt_mask, positions_of(prompt_mask), 1)[prompt_of]
         if length == 1:
             return first
@@ -1673,13 +1670,12 @@ def multiplicities(rollout: Rollout, advantages: torch.Tensor) -> torch.Tensor:
     [P, G] -> [P, G]. A policy that has learnt something repeats itself, and one sample with that weight gives the same
     gradient. The advantages [P, G] of such samples agree, unless somebody made them up.
     """
-    ids = rollout.completion_ids.masked_fill(~rollout.completion_mask, -1)
-    groups = torch.arange(len(ids), device=ids.device).view(-1, 1, 1).expand(*ids.shape[:2], 1)
-    keys = torch.cat([groups, advantages.double().view(torch.int64).unsqueeze(-1), ids], dim=-1).flatten(0, 1)
-    _, kind_of, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
-    first = torch.full_like(counts, len(keys))
-    first.scatter_reduce_(0, kind_of, torch.arange(len(keys), device=ids.device), "amin")
-    return torch.zeros_like(kind_of).index_copy_(0, first, counts).view_as(advantages)
+    copies, first = torch.zeros_like(advantages), {}
+    ids = rollout.completion_ids.masked_fill(~rollout.completion_mask, -1).tolist()
+    values = advantages.tolist()
+    for p, g in np.ndindex(advantages.shape):
+        copies[first.setdefault((p, values[p][g], *ids[p][g]), (p, g))] += 1
+    return copies
 
 
 def inputs_of(rollout: Rollout, part: torch.Tensor) -> list[Any]:
@@ -1745,19 +1741,19 @@ def whole_batch(
     """The whole batch, out of every process's graded share of it."""
     if world_size() == 1:
         return rollout, outcomes, mask
-    device = rollout.prompt_ids.device
-    names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "logprobs", "entropy")
+    names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "logprobs", "entropy", "cut_off")
     tensors = [*(getattr(rollout, name).cpu() for name in names), outcomes, mask]
-    groups = gather(list(zip(*tensors, rollout.completions, rollout.verdicts, strict=True)))
-    *columns, completions, verdicts = zip(*groups, strict=True)
+    texts = ("completions", "programs", "verdicts", "details")
+    groups = gather(list(zip(*tensors, *(getattr(rollout, name) for name in texts), strict=True)))
+    columns = list(zip(*groups, strict=True))
     whole = []
-    for i, column in enumerate(columns):  # the widths of the shares differ: prompts are padded on the left
+    for i, column in enumerate(columns[: len(tensors)]):  # the widths of the shares differ: prompts are padded left
         width = max(tensor.shape[-1] for tensor in column)
         gaps = [width - tensor.shape[-1] for tensor in column]
         whole.append(torch.stack([F.pad(t, (n, 0) if i < 2 else (0, n)) for t, n in zip(column, gaps, strict=True)]))
-    together = [tensor.to(device) for tensor in whole[:-2]]
-    texts, temperature = list(completions), rollout.temperature
-    return Rollout(*together, texts, temperature, list(verdicts), rollout.verbatim), whole[-2], whole[-1]
+    fields = dict(zip(texts, map(list, columns[len(tensors) :]), strict=True))
+    fields |= {name: tensor.to(rollout.prompt_ids.device) for name, tensor in zip(names, whole, strict=False)}
+    return replace(rollout, **fields), whole[-2], whole[-1]
 
 
 def add_up_gradients(parameters: Sequence[torch.Tensor], totals: torch.Tensor) -> None:
@@ -1791,6 +1787,12 @@ def open_sandbox(config: Config) -> Sandbox:
     return Sandbox(workers, config.cpu_seconds, config.memory_mb)
 
 
+def warn(words: str) -> None:
+    """One line on stderr, from one process for all."""
+    if rank() == 0:
+        print(f"minirl: {words}", file=sys.stderr)
+
+
 def progress_bar(items: Any, words: str = "", at_least: int = 0, **settings: Any) -> tqdm:
     """A bar of one process for all. Where it is shown, tqdm's own TQDM_DISABLE still switches it off."""
     hidden = rank() != 0 or (items is not None and len(items) < at_least)
@@ -1821,42 +1823,99 @@ class Run:
         """Held-out results, as metrics."""
         self.bar.set_description(f"evaluating on {len(self.held_out)} held-out problems")
         seed = seed_of(self.config.seed, "eval", step)
-        rows = evaluate(self.policy, self.held_out, self.sandbox, self.config, seed)
+        rows = evaluate_all(self.policy, self.held_out, self.sandbox, self.config, seed)
         write_jsonl(self.folder / "evaluations" / f"step_{step:06d}.jsonl", rows)
         self.bar.set_description(f"{self.config.algorithm} {self.config.reward}")
         return {f"eval/{name}": value for name, value in summarize(rows).items()}
 
-    def finish_step(self, step: int, problems: list[Problem], rollout: Rollout, *given: Any) -> None:
+    def finish_step(self, step: int, problems: list[Problem], rollout: Rollout, *given: Any) -> dict[str, Any]:
         """Write what a step has brought, evaluate and save a checkpoint where it is time to, and move the bar. Given
-        are also its outcomes and mask [P, G, T], rewards [P, G], update's stats, and the times around its parts."""
+        are also its outcomes and mask [P, G, T], rewards [P, G], update's stats, and the times around its parts.
+        Returns the metrics."""
         outcomes, mask, rewards, stats, times = given
         seconds = dict(zip(("sample", "grade", "update"), np.diff(times).tolist(), strict=True))
-        config = self.config
+        config, log = self.config, self.folder / "metrics.jsonl"
+        rows, lengths = rollout_rows(problems, rollout, outcomes, mask), rollout.completion_mask.sum(-1).float()
+        rows = [row | {"rewards": group} for row, group in zip(rows, rewards.tolist(), strict=True)]
         row = {
             "step": step,
             "reward": float(rewards.mean()),
+            "reward_std": float(rewards.std(-1, correction=0).mean()),  # within groups
             "pass_rate": float(pass_rate(outcomes, mask).mean()),
             "full_pass": float(binary(outcomes, mask).mean()),
             "dead_groups": float(is_dead(rewards).float().mean()),
+            "verdicts": verdict_mix(rows),
             "sandbox_errors": sum(v == Verdict.sandbox_error for g in rollout.verdicts for s in g for v in s),
             **stats,
+            "lr": self.optimizer.param_groups[0]["lr"],
             "entropy": float(rollout.entropy[rollout.completion_mask].mean()),
-            "tokens": int(rollout.completion_mask.sum()),
-            "tokens_per_second": float(rollout.completion_mask.sum()) / sum(seconds.values()),
+            "tokens": int(lengths.sum()),
+            "length": float(lengths.mean()),
+            "longest": int(lengths.max()),
+            "cut_off": float(rollout.cut_off.float().mean()),
             "seconds": seconds,
         }
         if not math.isfinite(row["grad_norm"]):
             raise UsageError(f"the gradient is not finite at step {step}, so the run ends here; try a lower lr")
-        file = self.folder / "rollouts" / f"step_{step:06d}.jsonl"
-        write_jsonl(file, rollout_rows(problems, rollout, outcomes, mask))
+        write_jsonl(self.folder / "rollouts" / f"step_{step:06d}.jsonl", rows)
         if step == config.steps or (config.eval_every and step % config.eval_every == 0):
             row |= self.evaluate(step)
-        append_jsonl(self.folder / "metrics.jsonl", row)
+            before = [old["eval/pass@1"] for old in read_jsonl(log) if old["step"] and "eval/pass@1" in old]
+            if config.keep_best and row["eval/pass@1"] > max(before, default=-1):
+                self.save(step, "checkpoint.best")
+        append_jsonl(log, row)
         if step == config.steps or step % config.save_every == 0:
-            save_checkpoint(self.folder, self.policy, self.optimizer, step)
+            self.save(step)
         shown = {name: f"{row[name]:.2f}" for name in ("full_pass", "pass_rate", "dead_groups")}
-        self.bar.set_postfix(shown | ({"SANDBOX_ERRORS": row["sandbox_errors"]} if row["sandbox_errors"] else {}))
+        shown |= {"SANDBOX_ERRORS": row["sandbox_errors"]} if row["sandbox_errors"] else {}
+        shown |= {"cut off by --max-new-tokens": f"{row['cut_off']:.0%}"} if row["cut_off"] > 0.5 else {}
+        self.bar.set_postfix(shown)
         self.bar.update()
+        return row
+
+    def save(self, step: int, name: str = "checkpoint") -> None:
+        """Write folder/checkpoint. At every moment either it or checkpoint.old is whole, so a killed run can go on."""
+        if rank() != 0:
+            return
+        new, current, old = (self.folder / f"{name}{end}" for end in (".new", "", ".old"))
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            with writing(current):
+                self.policy.model.save_pretrained(new)
+                self.policy.tokenizer.save_pretrained(new)
+                torch.save({"step": step, "optimizer": self.optimizer.state_dict()}, new / "trainer.pt")
+                if current.exists():
+                    shutil.rmtree(old, ignore_errors=True)
+                    current.rename(old)
+                new.rename(current)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def evaluate_all(
+    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, file: Path | None = None
+) -> list[dict[str, Any]]:
+    """evaluate(), config.batch_rows samples at a time, with a bar. Each row says under which settings it was measured.
+    With a file, rows are appended to it as they come, and those that it has are not measured again."""
+    import transformers
+
+    names = ("model", "problems", "max_new_tokens", "eval_temperature", "eval_samples", "prompt_style", "instruction")
+    settings = {name: getattr(config, name) for name in names} | {"seed": seed, "minirl": __version__}
+    settings |= {"torch": torch.__version__, "transformers": transformers.__version__}
+    rows = from_first(lambda: read_jsonl(file) if file else [])
+    if rows and (len(rows) >= len(problems) or rows[0].get("settings") != settings):
+        raise UsageError(f"the evaluation in {file} is whole, or of other settings; choose another --out")
+    at_once = max(1, config.batch_rows // config.eval_samples)  # problems
+    with progress_bar(range(len(rows), len(problems)), "evaluating", at_least=5 * at_once, unit="problem") as bar:
+        while len(rows) < len(problems):
+            part = problems[len(rows) : len(rows) + at_once]
+            new = [row | {"settings": settings} for row in evaluate(policy, part, sandbox, config, seed, len(rows))]
+            for row in new if file else []:
+                append_jsonl(file, row)
+            rows += new
+            bar.update(len(new))
+    return rows
 
 
 @contextlib.contextmanager
@@ -1868,8 +1927,10 @@ def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
     checkpoint = find_checkpoint(folder) if folder else None
     for name, value in asdict(saved_config(folder) if folder else config).items():
         if name not in FREE_ON_RESUME and value != getattr(config, name):
-            words = f"the run in {folder} was made with {name} {value!r}, not {getattr(config, name)!r}"
-            raise UsageError(f"{words}; leave {name} out to resume it, or start a new run")
+            raise UsageError(f"the run in {folder} was made with {name} {value!r}, not {getattr(config, name)!r}")
+    source, kept = source_of(find_reward(config.reward)), folder / "reward.py" if folder else None
+    if kept and kept.exists() and kept.read_text(encoding="utf-8") != source:
+        raise UsageError(f"the reward {config.reward} has changed: the run was made with the one in {kept}")
     policy = policy_of(config, str(checkpoint or config.model))
     reference = policy_of(config, config.model) if config.kl else None  # scores only
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -1877,31 +1938,31 @@ def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
     if done > config.steps:
         raise UsageError(f"the run in {folder} has done {done} steps already; choose more --steps than {config.steps}")
     problems, held_out = (those_that_fit(policy, part, config) for part in (problems, held_out))
-    folder = from_first(lambda: folder or new_run_folder(config))
-    saved = {name: value for name, value in asdict(config).items() if name not in ("resume", "out")}
-    write_text(folder / "config.json", json.dumps(saved, indent=2))
-    log = folder / "metrics.jsonl"
-    rows = from_first(lambda: [row for row in read_jsonl(log) if row["step"] <= done])
-    write_jsonl(log, rows)  # what came after the checkpoint is done again
-    with (
-        contextlib.nullcontext(sandbox) if sandbox else open_sandbox(config) as sandbox,
-        progress_bar(None, total=config.steps, initial=done, unit="step") as bar,
-    ):
+    with contextlib.nullcontext(sandbox) if sandbox else open_sandbox(config) as sandbox:
+        trial = sample(policy, problems[:1], config.group_size, max_new_tokens=1, seed=0)
+        outcomes, mask = grade(problems[:1], trial, sandbox)
+        made_up = torch.arange(mask.numel()).view(mask.shape) % 3 > 0
+        find_reward(config.reward)(made_up & mask, mask, trial)  # if that does not work, nothing is written
+        folder = from_first(lambda: folder or new_run_folder(config))
+        saved = {name: value for name, value in asdict(config).items() if name not in ("resume", "out")}
+        write_text(folder / "config.json", json.dumps(saved, indent=2))
+        write_text(folder / "reward.py", source)
+        log = folder / "metrics.jsonl"
+        rows = from_first(lambda: [row for row in read_jsonl(log) if row["step"] <= done])
+        write_jsonl(log, rows)  # what came after the checkpoint is done again
         problems = choose_problems(problems, policy, sandbox, config, folder)
-        run = Run(config, folder, policy, reference, optimizer, sandbox, problems, held_out, done, bar)
-        if not rows:
-            append_jsonl(log, {"step": 0} | run.evaluate(0))
-        yield run
+        if config.problems_per_step > len(problems):
+            warn(f"there are {len(problems)} problems, so some come twice in a step of {config.problems_per_step}")
+        with progress_bar(None, total=config.steps, initial=done, unit="step") as bar:
+            run = Run(config, folder, policy, reference, optimizer, sandbox, problems, held_out, done, bar)
+            if not rows:
+                append_jsonl(log, {"step": 0} | run.evaluate(0))
+            yield run
     gather([None])  # whoever returns finds everything written
 
 
 # Settings that a resumed run may change: they do not change what it computes, but for rounding.
 FREE_ON_RESUME = {"steps", "eval_every", "save_every", "device", "workers", "out", "resume", "micro_batch_tokens"}
-
-
-def policy_of(config: Config, name: str) -> Policy:
-    """load_policy, as a run wants it."""
-    return load_policy(name, config.toy_noise, config.device, config.precision, config.prompt_style, config.toy_seed)
 
 
 def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
@@ -1916,6 +1977,8 @@ def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
             problems = [problems[i] for i in sorted(order[len(held_out) :])]
     if config.held_out:
         held_out = load_problems(config.held_out)
+        if config.held_out == config.problems:
+            warn("held_out is the file to train on, so evaluations do not show what is learnt for other problems")
     if not problems or not held_out:
         raise UsageError(f"no toy problem is left for families {config.families} and levels {config.levels}")
     return problems, held_out[: config.eval_size]
@@ -1927,9 +1990,8 @@ def those_that_fit(policy: Policy, problems: list[Problem], config: Config) -> l
     fitting = [problem for problem in problems if 1 <= len(policy.prompt_ids(problem)) <= room]
     if not fitting:
         fitting_prompts(policy, problems, config.max_new_tokens)  # says so
-    if len(fitting) < len(problems) and rank() == 0:
-        left_out = f"{len(problems) - len(fitting)} of {len(problems)} problems are left out"
-        print(f"minirl: {left_out}: their prompts are longer than {room} tokens", file=sys.stderr)
+    if left_out := [problem.task_id for problem in problems if problem not in fitting]:
+        warn(f"{len(left_out)} problems, with prompts of over {room} tokens, are left out: {', '.join(left_out)}")
     return fitting
 
 
@@ -1948,36 +2010,59 @@ def choose_problems(
     broken = from_first(lambda: check_solutions(problems, sandbox)) if config.drop_broken else {}
     chosen = [problem for problem in problems if problem.task_id not in broken]
     if chosen and by_rate:
-        rows = evaluate(policy, chosen, sandbox, config, seed_of(config.seed, "choose"))
+        rows = evaluate_all(policy, chosen, sandbox, config, seed_of(config.seed, "choose"))
         write_jsonl(folder / "evaluations" / "training_problems.jsonl", rows)
         rates = [np.mean([all(passes) for passes in row["outcomes"]]) for row in rows]
         chosen = [chosen[i] for i, rate in enumerate(rates) if config.min_pass <= rate <= config.max_pass]
     if not chosen:
         raise UsageError(f"none of the {len(problems)} problems is left; see --drop-broken, --min-pass and --max-pass")
-    if rank() == 0:
-        print(f"minirl: {len(chosen)} of {len(problems)} problems are left to train on", file=sys.stderr)
+    warn(f"{len(chosen)} of {len(problems)} problems are left to train on")
     write_text(file, json.dumps([problem.task_id for problem in chosen]))
     return chosen
 
 
-def find_reward(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def find_reward(name: str) -> Callable[..., torch.Tensor]:
     """A reward of REWARDS, or one of yours by its path: "FILE.py:function", or "module.function" in the current
-    folder. (In a notebook, enter it in REWARDS.)"""
-    if name in REWARDS:
-        return REWARDS[name]
-    is_file = ":" in name
-    path, _, function = name.rpartition(":" if is_file else ".")
-    if not path:
-        words = f"unknown reward {name!r}; choose from {', '.join(REWARDS)}"
-        raise UsageError(f"{words}, or name a function: FILE.py:function")
+    folder. (In a notebook, enter it in REWARDS.) Outcomes and mask [P, G, T] -> rewards [P, G]; one that takes a third
+    argument gets the rollout. Where it does not return a finite number a sample, the one found here says so."""
+    is_file, function = ":" in name, REWARDS.get(name)
+    path, _, function_name = name.rpartition(":" if is_file else ".")
+    if not path and not function:
+        choices = ", ".join(REWARDS)
+        raise UsageError(f"unknown reward {name!r}; choose from {choices}, or name a function: FILE.py:function")
     folder = str(Path(path).resolve().parent if is_file else Path.cwd())
     sys.path.insert(0, folder)  # what it imports may lie beside it
     try:
-        return runpy.run_path(path)[function] if is_file else getattr(importlib.import_module(path), function)
+        function = function or (runpy.run_path if is_file else runpy.run_module)(path)[function_name]
     except Exception as error:  # whatever a file may raise
         raise UsageError(f"cannot find the reward {name!r}: {error!r:.200}") from None
     finally:
         sys.path.remove(folder)
+
+    def reward(outcomes: torch.Tensor, mask: torch.Tensor, rollout: Rollout | None = None) -> torch.Tensor:
+        try:
+            wanted = [x for x in inspect.signature(function).parameters.values() if x.default is x.empty]
+            rewards = function(*(outcomes.clone(), mask.clone(), rollout)[: max(2, len(wanted))])
+        except Exception as error:
+            raise UsageError(f"the reward {name} raised {error!r:.200}") from error
+        shape = list(outcomes.shape[:2])
+        if not isinstance(rewards, torch.Tensor) or list(rewards.shape) != shape or not rewards.isfinite().all():
+            got = f"{rewards!r:.80}, of shape {list(getattr(rewards, 'shape', []))}"
+            raise UsageError(f"the reward {name} must return a tensor of shape {shape} of finite numbers, not {got}")
+        return rewards.float()
+
+    return functools.update_wrapper(reward, function)
+
+
+def source_of(reward: Callable[..., torch.Tensor]) -> str:
+    """What a run folder keeps of its reward: the file of one of yours; the function, where it is minirl's."""
+    function = inspect.unwrap(reward)
+    try:
+        if function in REWARDS.values():
+            return inspect.getsource(function)
+        return Path(inspect.getsourcefile(function)).read_text(encoding="utf-8")
+    except (OSError, TypeError):
+        return f"# {function!r:.100}\n"
 
 
 def new_run_folder(config: Config) -> Path:
@@ -1988,8 +2073,7 @@ def new_run_folder(config: Config) -> Path:
     folder = Path(config.out) if config.out else next(f for n in candidates if not (f := Path("runs") / n).exists())
     try:
         if folder.exists() and any(folder.iterdir()):
-            words = f"the folder {folder} is not empty; choose another --out"
-            raise UsageError(f"{words}, or go on with its run: --resume {folder}")
+            raise UsageError(f"the folder {folder} is not empty; choose another --out, or --resume {folder}")
         (folder / "rollouts").mkdir(parents=True)
         (folder / "evaluations").mkdir()
     except OSError as error:
@@ -2003,35 +2087,12 @@ def saved_config(folder: Path) -> Config:
         saved = json.loads((folder / "config.json").read_text())
         return Config(**{**saved, "resume": str(folder), "out": str(folder)})
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"there is no run to resume in {folder}: {error}") from None
-
-
-def save_checkpoint(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write folder/checkpoint. At every moment either it or checkpoint.old is whole, so a killed run can go on."""
-    if rank() != 0:
-        return
-    new, current, old = folder / "checkpoint.new", folder / "checkpoint", folder / "checkpoint.old"
-    shutil.rmtree(new, ignore_errors=True)
-    try:
-        with writing(current):
-            policy.model.save_pretrained(new)
-            policy.tokenizer.save_pretrained(new)
-            torch.save({"step": step, "optimizer": optimizer.state_dict()}, new / "trainer.pt")
-            if current.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                current.rename(old)
-            new.rename(current)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        raise UsageError(f"there is no run in {folder}: {error}") from None
 
 
 def find_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run folder; None where there is none (yet)."""
-    found = [folder / name for name in ("checkpoint", "checkpoint.old") if (folder / name).exists()]
-    if found and not (found[0] / "trainer.pt").exists():
-        raise UsageError(f"the checkpoint {found[0]} is damaged: its trainer.pt is missing")
-    return found[0] if found else None
+    return next((x for x in (folder / "checkpoint", folder / "checkpoint.old") if x.exists()), None)
 
 
 def load_trainer_state(checkpoint: Path, optimizer: torch.optim.Optimizer) -> int:
@@ -2053,9 +2114,12 @@ def rollout_rows(
             "task_id": problem.task_id,
             "prompt": problem.prompt,
             "completions": rollout.completions[p],
-            "programs": [problem.program(text, rollout.verbatim).source for text in rollout.completions[p]],
+            "tokens": rollout.completion_mask[p].sum(-1).tolist(),
+            "cut_off": rollout.cut_off[p].int().tolist(),
+            "programs": rollout.programs[p],
             "outcomes": outcomes[p, :, mask[p, 0]].int().tolist(),
             "verdicts": [[str(verdict) for verdict in verdicts] for verdicts in rollout.verdicts[p]],
+            "details": rollout.details[p],
         }
         for p, problem in enumerate(problems)
     ]
@@ -2123,7 +2187,8 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[st
     first = row["completions"].index
     columns: list[tuple[str, str, torch.Tensor]] = []  # reward, heading, values [G]
     for reward_name in shown:
-        rewards = find_reward(reward_name)(outcomes, mask)
+        saved = torch.tensor([x.get("rewards", []) for x in rows])
+        rewards = REWARDS[reward_name](outcomes, mask) if reward_name in REWARDS else saved
         columns.append((reward_name, "reward", rewards[index]))
         columns += [(reward_name, name, advantage(rewards)[index]) for name, advantage in ADVANTAGES.items()]
     marks = ["".join("✓" if passed else "✗" for passed in passes) for passes in row["outcomes"]]
@@ -2149,14 +2214,6 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[st
     return "\n".join(lines)
 
 
-def most_instructive(rows: Sequence[dict[str, Any]]) -> int:
-    """The group with the most different outcomes, preferring one with a full pass and a partial one."""
-    outcomes, mask = outcomes_of_rows(rows)
-    rates = pass_rate(outcomes, mask)
-    mixed = (rates == 1).any(-1) & (rates < 1).any(-1)
-    return int((torch.tensor([len(set(group.tolist())) for group in rates]) + 100 * mixed).argmax())
-
-
 def verdict_mix(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """What became of the samples, as shares: passed, or the verdict of the first test that was not passed."""
     firsts = [next((v for v in verdicts if v != "passed"), "passed") for row in rows for verdicts in row["verdicts"]]
@@ -2176,7 +2233,7 @@ def report(folder: Path) -> str:
     lines = [f"  {'held out':12}{'before':>24}{'after ' + str(steps[-1]) + ' steps':>24}"]
     lines += [f"  {name:12}{cell:>24}{cells_of(after)[name]:>24}" for name, cell in cells_of(before).items()]
     counts = f"{len(after)} problems, {len(after[0]['completions'])} samples each"
-    lines.append(f"  ({counts}; in brackets: 95 % interval over problems)")
+    lines += [f"  ({counts}; in brackets: 95 % interval over problems)", *words_on_limit(after)]
     gains = [sum(map(all, b["outcomes"])) - sum(map(all, a["outcomes"])) for a, b in zip(before, after, strict=True)]
     most = max(range(len(gains)), key=gains.__getitem__)
     lines += ["", before[most]["prompt"].rstrip()]
@@ -2199,7 +2256,13 @@ def describe(rows: Sequence[dict[str, Any]]) -> str:
     lines = [f"{len(rows)} problems × {len(rows[0]['outcomes'])} samples   [95 % interval over problems]"]
     lines += [f"  {name:10} {cell}" for name, cell in cells_of(rows).items()]
     mix = ", ".join(f"{share:.1%} {verdict}" for verdict, share in verdict_mix(rows).items())
-    return "\n".join([*lines, f"samples: {mix}"])
+    return "\n".join([*lines, f"samples: {mix}", *words_on_limit(rows)])
+
+
+def words_on_limit(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line, if the token limit has cut off most of the samples."""
+    share = np.mean([cut for row in rows for cut in row.get("cut_off", [0])])
+    return [f"  {share:.0%} of the samples were cut off by the token limit: --max-new-tokens"] if share > 0.5 else []
 
 
 def saved_evaluation(path: Path) -> list[dict[str, Any]]:
@@ -2226,6 +2289,9 @@ def compare(paths: Sequence[Path]) -> str:
     a, b = ([rows[task_id] for task_id in shared] for rows in by_task)
     pairs, cells = (columns_of(a), columns_of(b)), (cells_of(a), cells_of(b))
     lines = [f"A  {paths[0]}", f"B  {paths[1]}", f"on {len(shared)} problems of both   [95 % interval over problems]"]
+    x, y = (rows[0].get("settings", {}) for rows in (a, b))
+    differ = [f"{name} ({x[name]}, {y.get(name)})" for name in x if name != "model" and x[name] != y.get(name)]
+    lines += [f"measured with different settings: {', '.join(differ)}"] if differ else []
     lines += ["", f"  {'':10}{'A':>22}{'B':>22}{'B - A':>26}"]
     for name in (name for name in pairs[0] if name in pairs[1]):
         difference = "{:+.3f} [{:+.2f}, {:+.2f}]".format(*interval(pairs[1][name] - pairs[0][name]))
@@ -2235,56 +2301,32 @@ def compare(paths: Sequence[Path]) -> str:
 
 # One colour a reward, the same in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 COLORS = {"binary": "#0072B2", "pass_rate": "#D55E00", "gated": "#009E73", "hard_tests": "#CC79A7"}
-LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
-# The look of every figure, in the notebooks too: plt.rcParams.update(minirl.STYLE).
-STYLE = {"figure.figsize": (8, 3.2), "figure.constrained_layout.use": True, "savefig.dpi": 150, "font.size": 10}
-STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
-STYLE |= {"legend.frameon": False, "lines.linewidth": 1.8, "image.cmap": "RdBu_r"}
 
 
 def plot_runs(folders: Sequence[Path], file: Path) -> None:
-    """Draw the curves of runs. Runs that differ in their seed alone are one line, the mean; the band is the range."""
-    plt = pyplot()
-    runs: dict[str, list[tuple[Config, list[dict[str, Any]]]]] = {}
-    for folder in folders:
-        config = saved_config(folder)
-        settings = {k: v for k, v in asdict(config).items() if k not in FREE_ON_RESUME | {"seed"}}
-        runs.setdefault(json.dumps(settings), []).append((config, read_jsonl(folder / "metrics.jsonl")))
-    panels = {"eval/pass@1": "held-out pass@1", "eval/pass_rate": "held-out pass rate", "dead_groups": "dead groups"}
-    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.4), sharex=True)
-    for axis, (name, title) in zip(axes, panels.items(), strict=True):
-        for members in runs.values():
-            config = members[0][0]
-            curves = [{row["step"]: row[name] for row in rows if name in row} for _, rows in members]
-            steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-            values = np.array([[curve[step] for step in steps] for curve in curves])
-            if name == "dead_groups" and len(steps) > 10:  # a step has few groups: show a running mean
-                values = np.array([np.convolve(row, np.ones(10) / 10, mode="valid") for row in values])
-                steps, title = steps[9:], "dead groups in training (mean of 10 steps)"
-            style = {"color": COLORS.get(config.reward), "linestyle": LINES[config.algorithm]}
-            label = f"{config.algorithm} {config.reward} ({len(members)} seed{'s' * (len(members) > 1)})"
-            axis.plot(steps, values.mean(0), label=label, marker="o" if len(steps) < 20 else None, **style)
-            axis.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
-        axis.set(title=title, xlabel="step", ylim=(0, 1))
-    axes[0].legend(fontsize=8, title="mean; band: range over seeds", title_fontsize=8)
-    save_figure(figure, file)
-
-
-def pyplot() -> Any:
-    """matplotlib's pyplot in minirl's style, drawing to files."""
+    """Draw the curves of runs: one colour a reward, one kind of line an algorithm, so that seeds lie side by side."""
     try:
-        import matplotlib.pyplot as plt
+        from matplotlib.figure import Figure
     except ImportError:
         raise UsageError("a figure needs matplotlib: pip install matplotlib") from None
-    plt.switch_backend("Agg")
-    plt.rcParams.update(STYLE)
-    return plt
-
-
-def save_figure(figure: Any, file: Path) -> None:
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    panels = {"eval/pass@1": "held-out pass@1", "eval/pass_rate": "held-out pass rate", "dead_groups": "dead groups"}
+    for axis, (name, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for folder in folders:
+            config, rows = saved_config(folder), read_jsonl(folder / "metrics.jsonl")
+            curve = {row["step"]: row[name] for row in rows if name in row}
+            steps, values = list(curve), list(curve.values())
+            if name == "dead_groups" and len(steps) > 10:  # a step has few groups
+                steps, values = steps[9:], np.convolve(values, np.ones(10) / 10, mode="valid")
+                title = "dead groups in training (mean of 10 steps)"
+            style = dict(zip(ADVANTAGES, ("-", "--", "-.", ":"), strict=True))[config.algorithm]
+            label = f"{config.algorithm} {config.reward}, seed {config.seed}"
+            axis.plot(steps, values, style, label=label, color=COLORS.get(config.reward))
+        axis.set(title=title, xlabel="step", ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    figure.axes[0].legend(fontsize=8)
     with writing(file):
         figure.savefig(file, dpi=150)
-    pyplot().close(figure)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -2301,6 +2343,7 @@ def complete_and_check(config: Config) -> None:
     toy = is_toy(config.model)
     config.lr = (5e-4 if toy else 1e-6) if config.lr is None else config.lr
     config.max_new_tokens = (32 if toy else 512) if config.max_new_tokens is None else config.max_new_tokens
+    config.clip_high = config.clip if config.clip_high is None else config.clip_high
     config.prompt_style = "verbatim" if toy and config.prompt_style == "auto" else config.prompt_style
     for x in fields(config):
         name, value, limits = x.name, getattr(config, x.name), x.metadata["limits"]
@@ -2313,8 +2356,7 @@ def complete_and_check(config: Config) -> None:
     if not 0 <= config.min_pass <= config.max_pass <= 1:
         raise UsageError(f"it must be 0 <= min_pass <= max_pass <= 1, got {config.min_pass} and {config.max_pass}")
     if config.group_size < 2 and config.algorithm != "reinforce":
-        words = f"group_size must be at least 2 for {config.algorithm}, got {config.group_size}"
-        raise UsageError(f"{words}: a sample is judged against the others of its group")
+        raise UsageError(f"group_size must be at least 2 for {config.algorithm}, which compares samples")
     if config.group_size * config.problems_per_step < 2:
         raise UsageError("group_size or problems_per_step must be at least 2: reinforce judges against the batch")
 
@@ -2332,15 +2374,14 @@ def eval_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
     """measure pass@k of --model on --problems; or compare what was measured before: minirl eval A B"""
     if extra.measured:
         if settings:
-            words = f"minirl eval {extra.measured[0]} says what was measured before, so it takes no settings"
-            raise UsageError(f"{words}; to measure anew: minirl eval --model {extra.measured[0]} ...")
+            raise UsageError(
+                f"what was measured before takes no settings; now: minirl eval --model {extra.measured[0]}"
+            )
         print(compare(extra.measured))
         return
     if "eval_size" not in settings and settings.get("problems", "toy") != "toy":
         settings["eval_size"] = sys.maxsize
     config = Config(**settings)
-    if config.out and Path(config.out).exists():
-        raise UsageError(f"the file {config.out} exists already; choose another --out")
     join_processes(config)
     toy = config.problems == "toy"
     problems = toy_problems("test", config.families, config.levels) if toy else load_problems(config.problems)
@@ -2349,47 +2390,44 @@ def eval_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
     with open_sandbox(config) as sandbox:
         broken = from_first(lambda: check_solutions(problems, sandbox)) if config.drop_broken else {}
         problems = [problem for problem in problems if problem.task_id not in broken]
-        rows = evaluate(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0))
-    if config.out:
-        write_jsonl(Path(config.out), rows)
+        file = Path(config.out) if config.out else None
+        rows = evaluate_all(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0), file)
     if rank() == 0:
         print(f"{config.model}\n{describe(rows)}")
 
 
 def check_command(settings: dict[str, Any], extra: argparse.Namespace) -> int:
     """run the reference solutions of a problem file, and name those that fail"""
-    problems, without_test = read_problems(extra.file)
+    problems = load_problems(extra.file)
     with open_sandbox(Config(**settings)) as sandbox:
         broken = check_solutions(problems, sandbox)
-    for task_id, reason in {**dict.fromkeys(without_test, "no test"), **broken}.items():
+    for task_id, reason in broken.items():
         print(f"{task_id}: {reason}")
     unsolved = sum(problem.solution is None for problem in problems)
-    print(
-        f"{len(problems) + len(without_test)} problems: {len(problems) - len(broken) - unsolved} with a solution that "
-        f"passes, {len(broken)} with one that does not, {unsolved} without, {len(without_test)} without a test"
-    )
+    passing = f"{len(problems)} problems: {len(problems) - len(broken) - unsolved} with a solution that passes"
+    print(f"{passing}, {len(broken)} with one that does not, {unsolved} without")
     return 1 if broken else 0
 
 
 def inspect_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
     """put one group of a run's samples under the microscope"""
-    files = sorted(Path(extra.run, "rollouts").glob("step_*.jsonl"))
-    if not files:
-        raise UsageError(f"there are no rollouts to inspect in {extra.run}")
-    file = files[-1] if extra.step is None else Path(extra.run, "rollouts", f"step_{extra.step:06d}.jsonl")
+    run, files = saved_config(Path(extra.run)), sorted(Path(extra.run, "rollouts").glob("step_*.jsonl"))
+    file = next((x for x in files[::-1] if extra.step in (None, int(x.stem[5:]))), None)
+    if file is None:
+        raise UsageError(f"{extra.run} has no such rollouts to inspect; it has {len(files)} steps")
     rows = read_jsonl(file)
-    if not rows:
-        raise UsageError(f"{extra.run} has no rollouts of step {extra.step}; it has {len(files)} steps")
     names = [row["task_id"] for row in rows]
     if extra.task_id and extra.task_id not in names:
         raise UsageError(f"no group of {extra.task_id!r} there; the groups are {', '.join(names)}")
-    index = names.index(extra.task_id) if extra.task_id else most_instructive(rows)
-    shown = dict.fromkeys(["binary", "pass_rate", saved_config(Path(extra.run)).reward])
+    rates = [{sum(passes) / len(passes) for passes in row["outcomes"]} for row in rows]  # of a group
+    telling = [len(of_group) + 100 * (1 in of_group and len(of_group) > 1) for of_group in rates]
+    index = names.index(extra.task_id) if extra.task_id else telling.index(max(telling))
+    shown = dict.fromkeys(["binary", "pass_rate", run.reward])
     print(f"{names[index]}   ({file}, {len(rows)} groups)\n\n{inspect_group(rows, index, list(shown))}")
 
 
 def plot_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
-    """draw the curves of runs; seeds are averaged"""
+    """draw the curves of runs"""
     plot_runs(extra.runs, extra.out)
     print(extra.out)
 
@@ -2439,18 +2477,16 @@ def make_parser() -> Parser:
                 options = {"action": argparse.BooleanOptionalAction, "default": None}
             elif typing.get_origin(kind) is list:
                 options["nargs"] = "+"
-            default = x.default_factory() if x.default is MISSING else x.default
-            words = " ".join(map(str, default)) if isinstance(default, list) else default
+            words = x.default_factory()
+            words = " ".join(map(str, words)) if isinstance(words, list) else words
             help = x.metadata["help"].replace("%", "%%") + (f" ({words})" if words not in ("", None, False) else "")
             groups[title].add_argument(*names, dest=x.name, help=help, **options)
-        if groups:
-            sub.add_argument("--config", type=Path, metavar="FILE", help="JSON file of settings, a run's too")
     return parser
 
 
 def read_arguments(argv: list[str]) -> tuple[str, dict[str, Any], argparse.Namespace]:
-    """The command, the settings that were given, by flags or a file, and the command's own arguments."""
-    known, settings = {x.name: x.metadata["commands"] for x in fields(Config)}, {}
+    """The command, the settings that were given, and the command's own arguments."""
+    known = {x.name: x.metadata["commands"] for x in fields(Config)}
     namespace, others = make_parser().parse_known_args(argv)
     extra = vars(namespace)
     command = extra.pop("command")
@@ -2458,16 +2494,8 @@ def read_arguments(argv: list[str]) -> tuple[str, dict[str, Any], argparse.Names
         users = known.get(others[0].strip("-").replace("-", "_"), [])
         hint = f", a setting of minirl {' and '.join(users)}" if users and command not in users else ""
         raise UsageError(f"minirl {command} does not know {' '.join(others)}{hint} (see minirl {command} --help)")
-    if file := extra.pop("config", None):
-        try:
-            settings = dict(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise UsageError(f"cannot read settings from {file}: {error}") from None
-        if unknown := settings.keys() - known.keys():
-            raise UsageError(f"{file}: there is no setting {min(unknown)!r}")
-        settings = {name: value for name, value in settings.items() if command in known[name]}
-    mine = [name for name in known if command in known[name]]
-    settings |= {name: value for name in mine if (value := extra.pop(name)) is not None}
+    mine = {name: extra.pop(name) for name in known if command in known[name]}
+    settings = {name: value for name, value in mine.items() if value is not None}
     return command, settings, argparse.Namespace(**extra)
 
 

@@ -461,7 +461,7 @@ def runner(settings, channel, output=None):
         if layers["dies_with_parent"]:
             die_with_parent()
         if layers["limits"]:
-            limit_resources(settings, len(tests))
+            limit_resources(settings | job["settings"], len(tests))
         if layers["seccomp"]:
             seccomp()
         os.write(CHANNEL, READY)
@@ -789,8 +789,9 @@ def leave(settings):
 
 def supervisor(settings):
     """Started by Sandbox as `python sandbox.py --supervisor SETTINGS`. A job is lines of JSON on its standard input:
-    the kinds of the tests, then for runners the program and each test. A reply is a line of JSON, [what, length of the
-    text, CPU seconds] of each test, and the texts as they are. What is said first is what is on."""
+    the kinds of the tests and its own settings, then for runners the program and each test. A reply is a line of JSON,
+    [what, length of the text, CPU seconds] of each test, and the texts as they are. What is said first is what is on.
+    """
     settings["user"] = 60_000 + os.getpid() % 5_000
     # Readable when the trainer is dead, even if a child that it has forked holds the pipe to us. macOS: the pipe.
     settings["trainer"] = os.pidfd_open(os.getppid()) if hasattr(os, "pidfd_open") else 0
@@ -806,8 +807,8 @@ def supervisor(settings):
         kinds, program = sys.stdin.buffer.readline(), sys.stdin.buffer.readline()
         if not program:
             break
-        kinds = json.loads(kinds)
-        records = run_job(settings, kinds, program, [sys.stdin.buffer.readline() for _ in kinds])
+        kinds, own = json.loads(kinds)
+        records = run_job(settings | own, kinds, program, [sys.stdin.buffer.readline() for _ in kinds])
         write_all(1, json.dumps([[what, len(text), seconds] for what, text, seconds in records]).encode() + b"\n")
         for _, text, _ in records:
             write_all(1, text)
@@ -888,11 +889,13 @@ class StdIO:
 
 @dataclass(frozen=True)
 class Program:
-    """Source code, the tests it is to meet, and the name of the function that Call tests call."""
+    """Source code, the tests it is to meet, the name of the function that Call tests call, and the CPU time that a test
+    may take, where that is not the sandbox's."""
 
     source: str
     tests: Sequence[Call | Check | StdIO]
     entry_point: str | None = None
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -1315,7 +1318,8 @@ class Sandbox:
     """A pool of worker processes that run untrusted programs against tests.
 
     workers       programs that run at the same time; by default two a core, since each waits for others now and then
-    cpu_seconds   CPU time limit of each test, and of loading the program; 4 times that + 2 s of waiting in all tests
+    cpu_seconds   CPU time limit of each test, and of loading the program; 4 times that + 2 s of waiting in all tests.
+                  A Program may have another one
     memory_mb     address space of a program, the interpreter's own (about 30 MB) included
     isolate       run every test in a process of its own
     max_timeouts  after so many timeouts the program's other tests are skipped; they count as failed
@@ -1385,7 +1389,7 @@ class Sandbox:
         futures: dict[tuple, Future[Result]] = {}
         order = []
         for program in programs:
-            key = (program.source, program.entry_point, id(program.tests))
+            key = (program.source, program.entry_point, program.cpu_seconds, id(program.tests))
             if key not in futures:
                 futures[key] = self.submit(program)
             order.append((futures[key], program))  # the program keeps its tests, and so their id, alive
@@ -1405,14 +1409,15 @@ class Sandbox:
 
     def _run(self, worker: Worker, program: Program) -> Result:
         tests = prepare(program)
-        job = {"source": program.source, "entry_point": program.entry_point}
+        settings = {"cpu_seconds": program.cpu_seconds} if program.cpu_seconds else {}
+        job = {"source": program.source, "entry_point": program.entry_point, "settings": settings}
         records = self._ask(worker, [test.kind for test in tests], job, [test.line for test in tests])
         results = [judge_reply(test, what, text) for test, (what, text, _) in zip(tests, records, strict=True)]
         left = [i for i, result in enumerate(results) if result is None]
         if left:  # a runner that has seen no program judges these
             asked = [json_line({"judge": tests[i].judge, "reply": records[i][1].hex()}) for i in left]
             kinds = ["alone" if len(records[i][1]) > EASY else "" for i in left]
-            answers = self._ask(worker, kinds, {"source": "", "entry_point": None}, asked)
+            answers = self._ask(worker, kinds, {"source": "", "entry_point": None, "settings": {}}, asked)
             for i, (what, text, _) in zip(left, answers, strict=True):
                 short = repr(records[i][1][:300].decode("utf-8", "replace"))
                 why_not = Verdict.wrong_answer, f"not comparable: {text.decode('utf-8', 'replace') or what}"
@@ -1423,8 +1428,9 @@ class Sandbox:
 
     def _ask(self, worker: Worker, kinds: list[str], program: dict[str, Any], tests: list[bytes]) -> list[Any]:
         """Have a worker run tests. An infrastructure failure gets one retry, then it is a WorkerDied."""
-        patience = 600 + 50 * self.settings["cpu_seconds"] * len(tests)  # the supervisor keeps the limits
-        lines = [json_line(kinds), json_line(program), *tests]
+        settings = self.settings | program["settings"]
+        patience = 600 + 50 * settings["cpu_seconds"] * len(tests)  # the supervisor keeps the limits
+        lines = [json_line([kinds, program["settings"]]), json_line(program), *tests]
         for _ in range(2):
             try:
                 with self._guard:

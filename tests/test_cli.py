@@ -70,8 +70,10 @@ def test_the_version_is_that_of_the_package(capsys):
     [
         (["foo"], "invalid choice: 'foo'"),
         (["eval", "--lr", "3"], "minirl eval does not know --lr, a setting of minirl train (see minirl eval --help)"),
-        (["eval", "RUN", "--samples", "32"], "minirl eval RUN says what was measured before, so it takes no settings"),
-        (["eval", "RUN", "--config", "CONFIG"], "so it takes no settings"),
+        (
+            ["eval", "RUN", "--samples", "32"],
+            "what was measured before takes no settings; now: minirl eval --model RUN",
+        ),
         (["check", "FILE", "--steps", "3"], "minirl check does not know --steps 3, a setting of minirl train"),
         (
             ["inspect", "RUN", "--seed", "3"],
@@ -80,40 +82,14 @@ def test_the_version_is_that_of_the_package(capsys):
         (["plot", "RUN", "--lr", "3"], "minirl plot does not know --lr 3"),
         (["--group_size", "4"], "minirl train does not know --group_size 4 (see minirl train --help)"),
         (["--batch", "4"], "minirl train does not know --batch 4"),  # no abbreviations
-        (["--config", "none.json"], "cannot read settings from none.json"),
-        (["--config", "LIST"], "cannot read settings from LIST"),
-        (["--config", "UNKNOWN"], "UNKNOWN: there is no setting 'lrr'"),
-        (["--config", "TYPE"], "lr must be float or NoneType, got 'fast'"),
-        (["--config", "LEVELS"], "levels must be int, got ['easy']"),
     ],
 )
 def test_what_a_command_does_not_use_is_refused_in_a_sentence(capsys, monkeypatch, tmp_path, arguments, words):
     monkeypatch.chdir(tmp_path)
-    Path("CONFIG").write_text('{"seed": 1}')
-    Path("LIST").write_text("[1]")
-    Path("UNKNOWN").write_text('{"lrr": 1}')
-    Path("TYPE").write_text('{"lr": "fast"}')
-    Path("LEVELS").write_text('{"levels": ["easy"]}')
     before = sorted(tmp_path.iterdir())
     code, out, err = run_main(capsys, *arguments)
     assert code == 2 and words in err and out == "" and err.strip().count("\n") == 0 and "Traceback" not in err, err
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_file_of_settings_and_flags_that_win_over_it(toy, capsys, tmp_path):
-    file = tmp_path / "settings.json"
-    file.write_text(json.dumps(SMALL | {"steps": 1, "seed": 3}))
-    code, _, err = run_main(capsys, "--config", file, "--seed", 4, "--out", tmp_path / "run")
-    assert code == 0, err
-    saved = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert saved["seed"] == 4 and saved["steps"] == 1 and saved["families"] == SMALL["families"]
-    # a run's own file makes the same run again, and an evaluation takes from it what it uses
-    code, _, err = run_main(capsys, "--config", tmp_path / "run" / "config.json", "--out", tmp_path / "again")
-    assert code == 0, err
-    rows = [read_jsonl(tmp_path / name / "metrics.jsonl")[1] for name in ("run", "again")]
-    assert rows[0]["reward"] == rows[1]["reward"] and rows[0]["grad_norm"] == rows[1]["grad_norm"]
-    code, out, err = run_main(capsys, "eval", "--config", tmp_path / "run" / "config.json", "--samples", 3)
-    assert code == 0 and f"{SMALL['eval_size']} problems × 3 samples" in out, err
 
 
 def test_settings_of_wrong_types_are_sentences_in_python_too():

@@ -162,7 +162,7 @@ def test_prompts_that_are_too_long_are_left_out_with_a_word(toy, capsys, tmp_pat
     rows[0]["prompt"] = "# go\n"
     code, out, err = run_main(capsys, "eval", "--problems", written(tmp_path, *rows), "--workers", 1, "--samples", 1)
     assert code == 0 and "1 problems × 1 samples" in out
-    assert "1 of 2 problems are left out: their prompts are longer than 96 tokens" in err
+    assert "1 problems, with prompts of over 96 tokens, are left out: t1" in err
 
 
 def test_mbpp_is_read_by_a_model_as_it_stands(toy, capsys, tmp_path):

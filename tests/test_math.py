@@ -222,7 +222,7 @@ def test_loss_equals_a_plain_python_loop(normalisation):
     reference = old - 0.3
     weights = token_weights(mask, normalisation, 8)
     before = [tensor.clone() for tensor in (logprobs, old, advantages, weights)]
-    loss, _ = policy_loss(logprobs, old, advantages, weights, 0.2, reference, 0.1)
+    loss, *_ = policy_loss(logprobs, old, advantages, weights, 0.2, reference, 0.1)
     lists = [tensor.tolist() for tensor in (logprobs, old, advantages, weights)]
     assert loss.item() == pytest.approx(reference_loss(*lists, 0.2, reference.tolist(), 0.1))
     assert all(map(torch.equal, before, (logprobs, old, advantages, weights)))
@@ -271,7 +271,7 @@ def test_loss_and_gradient_equal_trls_formulas(normalisation, loss_type, beta):
         regions = (ratio > 1.2) & up, (ratio > 1.2) & ~up, (ratio < 0.8) & up, (ratio < 0.8) & ~up
         assert all((region & mask).any() for region in regions)  # the clip acts in the first and the last
         theirs = trl_loss(loss_type, logprobs, old, advantages, mask, 16, reference, beta)
-        ours, _ = policy_loss(logprobs, old, advantages, token_weights(mask, normalisation, 16), 0.2, reference, beta)
+        ours, *_ = policy_loss(logprobs, old, advantages, token_weights(mask, normalisation, 16), 0.2, reference, beta)
         gradients = [torch.autograd.grad(loss, logprobs)[0] for loss in (ours, theirs)]
         assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)  # the weights are float32
         assert torch.allclose(*gradients, rtol=1e-6, atol=0) and gradients[0].count_nonzero() > 0
@@ -298,7 +298,7 @@ def test_rloo_is_trls_on_policy_up_to_a_constant():
         advantages = rloo(rewards).flatten()
         ratio = ((logprobs - logprobs.detach()) * mask).sum(-1).exp()
         theirs = -torch.min(ratio * advantages, ratio.clip(0.8, 1.2) * advantages).mean()
-        ours, _ = policy_loss(logprobs, logprobs.detach(), advantages, token_weights(mask, NORMALISATION["rloo"], 16))
+        ours, *_ = policy_loss(logprobs, logprobs.detach(), advantages, token_weights(mask, NORMALISATION["rloo"], 16))
         gradients = [torch.autograd.grad(loss, logprobs)[0] for loss in (ours * 16, theirs)]
         assert torch.allclose(*gradients, rtol=1e-6, atol=0)
 
@@ -306,7 +306,7 @@ def test_rloo_is_trls_on_policy_up_to_a_constant():
 def test_on_policy_the_gradient_is_that_of_weighted_logprobs():
     logprobs, _, advantages, mask = loss_inputs()
     weights = token_weights(mask, "token", 8)
-    loss, clipped = policy_loss(logprobs, logprobs.detach(), advantages, weights)
+    loss, clipped, _ = policy_loss(logprobs, logprobs.detach(), advantages, weights)
     loss.backward()
     assert torch.allclose(logprobs.grad, -(weights * advantages[:, None]))
     assert clipped == 0
@@ -316,7 +316,7 @@ def test_the_clip_acts_on_one_side_for_each_sign():
     """Past 1 + clip a good sample stops pulling, below 1 - clip a bad one stops pushing; the other sides still act."""
     for advantage, ratio, stopped in ((1, 1.5, True), (1, 0.5, False), (-1, 0.5, True), (-1, 1.5, False)):
         logprobs = torch.tensor([[math.log(ratio)]], requires_grad=True)
-        loss, clipped = policy_loss(logprobs, torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1))
+        loss, clipped, _ = policy_loss(logprobs, torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1))
         loss.backward()
         assert logprobs.grad.item() == pytest.approx(0.0 if stopped else -advantage * ratio)
         assert bool(clipped) == stopped
@@ -325,9 +325,9 @@ def test_the_clip_acts_on_one_side_for_each_sign():
 def test_hidden_positions_never_matter_even_when_they_are_not_finite():
     logprobs, old, advantages, mask = loss_inputs()
     weights = token_weights(mask, "sequence", 8)
-    clean, _ = policy_loss(logprobs, old, advantages, weights, 0.2, old, 0.1)
+    clean, *_ = policy_loss(logprobs, old, advantages, weights, 0.2, old, 0.1)
     dirty = torch.where(mask, logprobs, float("nan")).detach().requires_grad_()
-    loss, _ = policy_loss(dirty, old, advantages, weights, 0.2, old, 0.1)
+    loss, *_ = policy_loss(dirty, old, advantages, weights, 0.2, old, 0.1)
     loss.backward()
     assert loss.item() == pytest.approx(clean.item()) and torch.isfinite(dirty.grad).all()
     assert torch.count_nonzero(dirty.grad[~mask]) == 0
@@ -337,7 +337,7 @@ def test_hidden_positions_never_matter_even_when_they_are_not_finite():
 def test_an_empty_completion_gives_no_nan(normalisation):
     mask = torch.zeros(2, 3, dtype=torch.bool)
     weights = token_weights(mask, normalisation, 3)
-    loss, clipped = policy_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(2), weights)
+    loss, clipped, _ = policy_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(2), weights)
     assert loss == 0 and clipped == 0 and torch.isfinite(weights).all()
 
 

@@ -22,7 +22,6 @@ from minirl import (
     has_answer,
     load_problems,
     main,
-    read_problems,
 )
 
 # Rows as the data sets have them, shortened
@@ -230,10 +229,76 @@ def test_evalplus_tests_are_lists_of_inputs_and_results(load, sandbox):
     assert passes(sandbox, problem, "def nth_nums(a, n):\n    return {4, 1}") == (True, False)
 
 
-def test_evalplus_without_results_is_left_out_and_named(tmp_path, load, capsys):
-    rows = [HUMANEVAL | {"task_id": "HumanEval/1", "test": EVALPLUS_CROSSCHECK}, HUMANEVAL]
-    problems, without_test = read_problems(written(tmp_path, *rows))
-    assert [problem.task_id for problem in problems] == ["HumanEval/10"] and without_test == ["HumanEval/1"]
+EVALPLUS_FIND_ZERO = """\
+import math
+
+def _poly(xs: list, x: float):
+    return sum([coeff * math.pow(x, i) for i, coeff in enumerate(xs)])
+
+def check(candidate):
+    inputs = [[[1, 2]], [[-6, 11, -6, 1]]]
+    results = [-0.5000000000029677, 1.0000000000004547]
+    for i, (inp, exp) in enumerate(zip(inputs, results)):
+        assert _poly(*inp, candidate(*inp)) <= 0.0001
+"""
+NOT_NONE = """\
+import numpy as np
+
+def assertion(out, exp, atol):
+    exact_match = exp == (out is not None)
+    assert exact_match
+
+inputs = [['a'], ['b']]
+results = [True, False]
+for i, (inp, exp) in enumerate(zip(inputs, results)):
+    assertion(match(*inp), exp, 0)
+"""
+
+
+def test_evalplus_oracles_of_their_own_judge_inside_one_input_at_a_time(load, sandbox):
+    """... and nothing is left out: find_zero, results that a function computes, "is not None", values such as inf."""
+    inside = "evaluated inside the sandbox, expected value in sight"
+    (problem,) = load(HUMANEVAL | {"test": EVALPLUS_FIND_ZERO, "entry_point": "find_zero", "prompt": "A root, please."})
+    result = sandbox.submit(problem.program("def find_zero(xs):\n    return 1 if len(xs) > 2 else -0.5")).result()
+    assert result.passed == (True, True) and set(result.details) == {inside}
+    for wrong in ("pass", "return 'x'", "return 9"):
+        assert passes(sandbox, problem, f"def find_zero(xs):\n    {wrong}") == (False, False)
+    (problem,) = load(HUMANEVAL | {"test": EVALPLUS_CROSSCHECK})
+    assert len(problem.tests) == 2
+    assert passes(sandbox, problem, "def make_palindrome(string):\n    return string") == (True, True)
+    assert passes(sandbox, problem, "def make_palindrome(string):\n    return 'x'") == (False, True)
+    (problem,) = load(MBPP | {"task_id": 3, "test": NOT_NONE, "test_list": ["assert match('a')"], "code": ""})
+    assert passes(sandbox, problem, "def match(s):\n    return 1 if s == 'a' else None") == (True, True)
+    assert passes(sandbox, problem, "def match(s):\n    return 1") == (True, False)
+    infinite = EVALPLUS_TEST.replace("import numpy", "from math import inf\nimport numpy").replace("'xyzyx'", "inf")
+    (problem,) = load(HUMANEVAL | {"test": infinite})
+    assert (
+        passes(sandbox, problem, "def make_palindrome(s):\n    return float('inf') if s == 'xyz' else s") == (True,) * 3
+    )
+    assert passes(sandbox, problem, "def make_palindrome(s):\n    return s") == (False, True, True)
+    with pytest.raises(UsageError, match="line 1: field 'test': expected lists `inputs` and `results`"):
+        load(MBPP | {"test": "assert nth_nums([1], 2) == [1]"})
+
+
+def test_evalplus_lists_of_different_lengths_are_refused(load):
+    with pytest.raises(UsageError, match="line 1: .*(shorter|longer)"):
+        load(HUMANEVAL | {"test": EVALPLUS_TEST.replace("['xyzyx', 'x', '']", "['xyzyx']")})
+
+
+def test_the_time_limit_of_taco_and_code_contests_is_the_limit_of_the_tests(load, sandbox):
+    limits = {"1 seconds": 1.0, "2.5 seconds": 2.5, 3: 3.0, None: None, "": None}
+    rows = [APPS_STDIN | {"problem_id": i, "time_limit": text} for i, text in enumerate(limits)]
+    assert [problem.cpu_seconds for problem in load(*rows)] == list(limits.values())
+    (problem,) = load(APPS_STDIN | {"time_limit": {"seconds": 0, "nanos": 300_000_000}})
+    assert problem.cpu_seconds == 0.3
+    busy = (
+        "import time\nwhile time.process_time() < 0.5: pass\nn = int(input())\nfor _ in range(n): print(input()[::-1])"
+    )
+    assert sandbox.submit(problem.program(busy)).result().verdicts == ("timeout", "timeout")
+    (problem,) = load(APPS_STDIN)
+    assert passes(sandbox, problem, busy) == (True, True)
+    with pytest.raises(UsageError, match="line 1: not as apps has it"):
+        load(APPS_STDIN | {"time_limit": "soon"})
 
 
 def test_apps_and_taco(load, sandbox):
@@ -287,7 +352,7 @@ def test_packed_tests_cannot_run_code(load, tmp_path):
             return (open, (str(tmp_path / "owned"), "w"))
 
     evil = base64.b64encode(zlib.compress(pickle.dumps(Evil()))).decode()
-    with pytest.raises(UsageError, match="line 1: not as livecodebench has it .*not plain data"):
+    with pytest.raises(UsageError, match="line 1: not as livecodebench has it"):
         load(LIVECODEBENCH | {"private_test_cases": evil})
     assert not (tmp_path / "owned").exists()
 
@@ -309,8 +374,7 @@ def test_problems_without_a_test_are_left_out_and_named(tmp_path, capsys):
     empty = [APPS_STDIN | {"problem_id": n, "input_output": text} for n, text in ((1, ""), (5, '{"inputs": []}'))]
     file = written(tmp_path, APPS_STDIN, *empty, {"task_id": "own", "prompt": "", "tests": []})
     assert [problem.task_id for problem in load_problems(file)] == ["0"]
-    assert "3 problems" in capsys.readouterr().err
-    assert read_problems(file)[1] == ["1", "5", "own"]
+    assert "3 problems" in (err := capsys.readouterr().err) and "are left out: 1, 5, own" in err
 
 
 @pytest.mark.parametrize(
@@ -421,14 +485,15 @@ def test_check_names_what_cannot_be_trained_on(tmp_path, capsys):
         LIVECODEBENCH,
     ]
     assert main(["check", str(written(tmp_path, *rows)), "--cpu-seconds", "0.5"]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "3: no test"
-    assert lines[1].startswith("1: 1 passed, 1 wrong_answer; test 2: wrong_answer (got ")
-    assert lines[2].startswith("2: 2 timeout; test 1: timeout")
-    assert lines[3] == (
-        "5 problems: 1 with a solution that passes, 2 with one that does not, 1 without, 1 without a test"
-    )
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert err.startswith("minirl: 1 problems of ") and "have no test and are left out: 3\n" in err
+    assert lines[0].startswith("1: 1 passed, 1 wrong_answer; test 2: wrong_answer (got ")
+    assert lines[1].startswith("2: 2 timeout; test 1: timeout")
+    assert lines[2] == "4 problems: 1 with a solution that passes, 2 with one that does not, 1 without"
     assert main(["check", str(written(tmp_path, MBPP))]) == 0
+    for nothing, words in (([], "holds no problem\n"), ([MBPP | {"test_list": []}], "holds no problem with a test\n")):
+        assert main(["check", str(written(tmp_path, *nothing))]) == 2 and words in capsys.readouterr().err
 
 
 # The program in an answer

@@ -103,7 +103,7 @@ def test_the_gradient_is_that_of_the_whole_batch_in_one_go(llama, algorithm, giv
     )
     mask = rollout.completion_mask.view(n, -1)
     weights = token_weights(mask, normalisation, 12)
-    loss, _ = policy_loss(logprobs, logprobs.detach(), ADVANTAGES_OF_16.flatten(), weights)
+    loss, *_ = policy_loss(logprobs, logprobs.detach(), ADVANTAGES_OF_16.flatten(), weights)
     loss.backward()
     expected = torch.cat([p.grad.flatten() for p in llama.model.parameters()])
     for tokens, updates in ((1, 1), (100, 2), (10_000, 1)):  # at a rate of 0 a second update has the same gradient
@@ -349,7 +349,7 @@ def run_main(capsys, *argv):
         (["--reward", "kindness"], "unknown reward 'kindness'; choose from binary, pass_rate"),
         (["--algorithm", "ppo"], "unknown algorithm 'ppo'; choose from grpo, rloo"),
         (["--model", "/no/such/model"], "cannot load the model '/no/such/model'"),
-        (["--group-size", "1"], "group_size must be at least 2 for grpo, got 1"),
+        (["--group-size", "1"], "group_size must be at least 2 for grpo"),
         (["--group-size", "1", "--algorithm", "rloo"], "group_size must be at least 2 for rloo"),
         (
             ["--group-size", "1", "--problems-per-step", "1", "--algorithm", "reinforce"],
@@ -361,13 +361,13 @@ def run_main(capsys, *argv):
         (["--temperature", "0"], "temperature must be above 0"),
         (["--families", "poems"], "unknown toy family 'poems'"),
         (["--levels", "7"], "no toy problem is left"),
-        (["--max-new-tokens", "1000"], "it must have 1 to -872"),
-        (["--resume", "nowhere"], "there is no run to resume in nowhere"),
+        (["--max-new-tokens", "1000"], "and max_new_tokens, 1000, do not fit into the model's context of 128"),
+        (["--resume", "nowhere"], "there is no run in nowhere"),
         (["--no-such-flag", "1"], "minirl train does not know --no-such-flag 1"),
         (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
         (["dance"], "invalid choice: 'dance'"),
         (["eval", "--problems", "none.jsonl"], "cannot read the problem file"),
-        (["inspect", "nowhere"], "there are no rollouts to inspect in nowhere"),
+        (["inspect", "nowhere"], "there is no run in nowhere"),
         (["plot", "nowhere"], "there is no run"),
         (["plot"], "the following arguments are required: runs"),
     ],
@@ -426,23 +426,25 @@ def test_eval_inspect_and_plot(toy, capsys, monkeypatch, tmp_path):
     assert code == 0 and re.search(r"\d×  [✓✗]{10}", out) and "pass_rate" in out
     assert out.count("reinforce") == 2 and '"""Return' in out
     code, _, err = run_main(capsys, "inspect", "run0", "--step", 9)
-    assert code == 2 and "no rollouts of step 9" in err
+    assert code == 2 and "run0 has no such rollouts to inspect; it has 2 steps" in err
     code, _, err = run_main(capsys, "inspect", "run0", "--task-id", "nothing")
     assert code == 2 and "no group of 'nothing'" in err
     code, out, _ = run_main(capsys, "plot", "run0", "run1", "--out", "figure.png")
     assert code == 0 and Path("figure.png").stat().st_size > 10_000
     code, _, err = run_main(capsys, "plot", "run0", "--out", "figure.nonsense")
     assert code == 2 and "cannot write figure.nonsense" in err
-    code, out, _ = run_main(
-        capsys, "eval", "--model", "run0", "--samples", 8, "--eval-size", 2, "--out", "samples.jsonl"
-    )
+    flags = ["eval", "--model", "run0", "--samples", 8, "--out", "samples.jsonl", "--eval-size"]
+    code, out, _ = run_main(capsys, *flags, 2)
     assert code == 0 and "pass@8" in out and len(read_jsonl(Path("samples.jsonl"))) == 2
-    code, _, err = run_main(capsys, "eval", "--model", "run0", "--out", "samples.jsonl")
-    assert code == 2 and "exists" in err
+    whole = Path("samples.jsonl").read_text()
+    for change in ([], ["--eval-temperature", 0.5]):
+        code, _, err = run_main(capsys, *flags, 2 + bool(change), *change)
+        assert code == 2 and "samples.jsonl is whole, or of other settings" in err
+    assert Path("samples.jsonl").read_text() == whole
 
 
 def test_plot_without_matplotlib_is_a_sentence(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     code, _, err = run_main(capsys, "plot", "anything")
     assert code == 2 and "pip install matplotlib" in err
 

@@ -354,7 +354,7 @@ def front_figure(file: Path) -> None:
     rows, summary = json.loads(FILE.read_text()), study_summary(json.loads(STUDY_FILE.read_text()))
     live = [density([row for row in rows if row["toy_noise"] == noise], 8) for noise in NOISES]
     of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
-    figure, panels = minirl.pyplot().subplots(1, 2, figsize=(8, 3.3))
+    figure, panels = diagnostics.pyplot().subplots(1, 2, figsize=(8, 3.3))
     for side, reward in ((-0.2, "binary"), (0.2, "pass_rate")):
         signal = [[float(x) for x in re.findall(r"[\d.]+", shares[reward])] for shares in live]  # the table's cells
         final = [of_study[noise, "grpo", reward]["pass@1"] for noise in NOISES]
@@ -376,7 +376,7 @@ def front_figure(file: Path) -> None:
         axis.set_xticks(range(len(NOISES)), names)
         axis.grid(visible=False, axis="x")
         axis.set_axisbelow(True)
-    minirl.save_figure(figure, file)
+    diagnostics.save_figure(figure, file)
 
 
 def report() -> None:

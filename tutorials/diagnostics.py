@@ -3,7 +3,7 @@ each sample, and how the pushes of a group add up (sample_gradients, gradient_re
 of a toy problem whose programs can all be listed, and what groups make of it (enumerate_programs, exact_report:
 notebooks 00 and 03). How near a wrong program is to a right one, and whether its pass rate tells (slot_distances,
 prefix_values, reliability, misleading_tests: notebook 02). Which groups have a signal, counted and in theory
-(group_census, live_groups: notebook 01). study.py and claims.py measure with them.
+(group_census, live_groups: notebook 01). study.py and claims.py measure with them. And how figures look (STYLE).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,31 @@ from minirl import (
     token_logprobs,
     token_weights,
     toy_completion,
+    writing,
 )
+
+# The look of every figure, in the notebooks too: plt.rcParams.update(STYLE).
+STYLE = {"figure.figsize": (8, 3.2), "figure.constrained_layout.use": True, "savefig.dpi": 150, "font.size": 10}
+STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
+STYLE |= {"legend.frameon": False, "lines.linewidth": 1.8, "image.cmap": "RdBu_r"}
+
+
+def pyplot() -> Any:
+    """matplotlib's pyplot in this style, drawing to files."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise UsageError("a figure needs matplotlib: pip install matplotlib") from None
+    plt.switch_backend("Agg")
+    plt.rcParams.update(STYLE)
+    return plt
+
+
+def save_figure(figure: Any, file: Path) -> None:
+    with writing(file):
+        figure.savefig(file, dpi=150)
+    pyplot().close(figure)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # The gradients of a group's samples, and what is left of them in the sum

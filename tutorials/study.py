@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diagnostics import group_census
+from diagnostics import group_census, pyplot, save_figure
 from rewards import OTHER_COLORS, OTHER_REWARDS
 from tqdm import tqdm
 
@@ -54,9 +54,7 @@ from minirl import (
     load_policy,
     outcomes_of_rows,
     pass_at_k,
-    pyplot,
     read_jsonl,
-    save_figure,
     train,
     write_text,
 )
@@ -533,7 +531,7 @@ def chosen_study(file: Path | None, quick: bool, folder: Path) -> dict[str, Any]
 def main(argv: list[str] | None = None) -> int:
     """Run a study, print its table, draw its figure. Returns 0, 2 for what the user can mend, 130 after Ctrl-C."""
     try:
-        given = arguments(argv)
+        given, _ = arguments(argv), pyplot()  # without matplotlib, an hour's runs would end without a figure
         name = "quick-study" if given.quick else given.study.stem if given.study else "study"
         folder = given.out or Path("runs") / name
         results = run_study(chosen_study(given.study, given.quick, folder), folder, given.jobs)
