@@ -1,15 +1,13 @@
 """minirl: learn and research reinforcement learning for code generation from unit tests, in two files.
 
     minirl                                          train the toy: a small code model, on a CPU, in minutes
-    minirl train --reward pass_rate --seed 1        ... on the share of passed tests instead of all-or-nothing
     minirl train --resume runs/NAME --steps 200     go on with a run
     minirl train --model DIR --problems FILE.jsonl  a model of the Hugging Face hub or a folder, and your problems
     torchrun --nproc-per-node 2 minirl.py train     several processes share every batch
     minirl eval --model runs/NAME --samples 32      pass@1, pass@8, pass rate; minirl eval A B compares two
     minirl check FILE.jsonl                         do the reference solutions of the problems pass?
     minirl inspect runs/NAME                        one group of samples under the microscope
-    minirl plot runs/A runs/B                       curves
-    minirl train --help                             all settings          (python minirl.py ... does the same)
+    minirl plot runs/A runs/B                       curves                (minirl COMMAND --help: all settings)
 
 Part I is the lesson. It reads from top to bottom in the order in which the data flows, from a test to a weight:
 Problem, the toy, Policy, sample, grade, REWARDS, ADVANTAGES, policy_loss, evaluate, update and train.
@@ -462,8 +460,10 @@ def fitting_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens:
     prompts = [policy.prompt_ids(problem) for problem in problems]
     for problem, ids in zip(problems, prompts, strict=True):
         if not ids or len(ids) + max_new_tokens > policy.context:
-            words = f"{len(ids)} tokens of the prompt of {problem.task_id} and max_new_tokens, {max_new_tokens}, do not"
-            raise UsageError(f"{words} fit into the model's context of {policy.context}")
+            words = f"the prompt of {problem.task_id} has {len(ids)} tokens; it must have one, and must, with"
+            raise UsageError(
+                f"{words} max_new_tokens {max_new_tokens}, fit into the model's context of {policy.context}"
+            )
     return prompts
 
 
@@ -744,8 +744,8 @@ def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def setting(default: Any, help: str, commands: str = "train", group: str = "", alias: str = "", **limits: Any) -> Any:
-    """A field of Config: its default, its line of --help, and which commands use it. group: a heading of --help, for
-    this setting and those below it. limits: at_least, above (numbers) or choices (names)."""
+    """A field of Config: its default, its line of --help, and which commands use it. group: a heading of --help, from
+    here on. limits: at_least, above (numbers) or choices (names)."""
     metadata = {"help": help, "commands": commands.split(), "group": group, "alias": alias, "limits": limits}
     return field(default_factory=lambda: copy.copy(default), metadata=metadata)
 
@@ -935,8 +935,7 @@ def train(
 # ======================================================================================================================
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 11. Answers: how a prompt is put to a model, the program in what it says, and when it has said it. Called by
-#     Problem.program, Policy.prompt_ids and sample
+# 11. Answers: how a prompt is put, the program in what is said, and when it is said. Called by Problem, Policy, sample
 
 
 def read_prompt(policy: Policy, problem: Problem) -> list[int]:
@@ -1117,16 +1116,14 @@ def has_answer(problem: Problem, completion: str, in_chat: bool) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 12. Problem files: the formats of public benchmarks, told by their fields. Called by train, eval and check, through
-#     load_problems
+# 12. Problem files: the formats of public benchmarks, told by their fields. Called by train, eval and check
 
 
 def load_problems(source: str | os.PathLike) -> list[Problem]:
     """Read problems from a file or a URL (downloaded once). "FILE#601-974" keeps the tasks with these numbers.
 
     One JSON object a line, or one JSON list, may be compressed (.gz). The fields of an object tell its format: see the
-    readers below. Problems without a test are left out and named on stderr.
-    Raises UsageError naming the file, the line and the field for anything that is missing or malformed.
+    readers below. Problems without a test are left out and named. Raises UsageError naming file, line and field.
     """
     path, _, numbers = (str(source), "", "") if Path(source).exists() else str(source).partition("#")
     if numbers and not re.fullmatch(r"\d+-\d+", numbers):
@@ -1367,8 +1364,7 @@ def check_solutions(problems: Sequence[Problem], sandbox: Sandbox) -> dict[str, 
 def load_policy(name: str, **settings: Any) -> Policy:
     """Load a policy: "toy", a model id of the Hugging Face hub, a directory written by save_pretrained or a run folder.
     The settings are Config's: device (here the CPU unless given), precision, prompt_style, instruction, toy_noise and
-    toy_seed. Raises UsageError where there is no such model, or no such device.
-    """
+    toy_seed. Raises UsageError where there is no such model, or no such device."""
     return policy_of(Config(model=name, **{"device": "cpu", **settings}), name)
 
 
@@ -1395,9 +1391,8 @@ def policy_of(config: Config, name: str) -> Policy:
     policy = make_policy(model.to(device), tokenizer, getattr(torch, precision))
     if prompt_style == "chat" and not tokenizer.chat_template:
         raise UsageError(f"the model {name!r} has no chat template; choose --prompt-style completion")
-    policy.prompt_style = prompt_style
-    if prompt_style == "auto":
-        policy.prompt_style = "chat" if tokenizer.chat_template else "verbatim" if is_toy(name) else "completion"
+    style = "chat" if tokenizer.chat_template else "verbatim" if is_toy(name) else "completion"
+    policy.prompt_style = style if prompt_style == "auto" else prompt_style
     if config.instruction and policy.prompt_style != "chat":
         raise UsageError(f"an instruction is for chat models; the prompt style of {name!r} is {policy.prompt_style}")
     policy.instruction = config.instruction
@@ -1421,7 +1416,10 @@ def make_policy(model: Any, tokenizer: Any, precision: torch.dtype = torch.float
     if not reads_padded_rows(policy):
         raise UsageError(f"a {type(model).__name__} cannot be used: it does not read padded rows as newer models do")
     if precision != torch.float32:
-        make_sampler(policy)
+        policy.sampler = copy.deepcopy(policy.model)
+        for parameter in policy.sampler.parameters():  # not the frequencies of rotary positions: they would be wrong
+            parameter.data = parameter.data.to(precision)
+            parameter.requires_grad = False
     return policy
 
 
@@ -1440,15 +1438,6 @@ def reads_padded_rows(policy: Policy) -> bool:
     rows = [torch.tensor([[*p, token]], device=policy.device) for p, token in zip(prompts, tokens, strict=True)]
     alone = torch.cat([policy.model(row, use_cache=False).logits[:, -1] for row in rows])
     return bool((together - alone).abs().max() <= 0.05 * alone.std() + 1e-4)
-
-
-def make_sampler(policy: Policy) -> None:
-    """Give the policy a sampler of its own. Only weights change their type: the frequencies of rotary positions,
-    in bfloat16, would be wrong."""
-    policy.sampler = copy.deepcopy(policy.model)
-    for parameter in policy.sampler.parameters():
-        parameter.data = parameter.data.to(policy.precision)
-        parameter.requires_grad = False
 
 
 @torch.no_grad()
@@ -1529,10 +1518,8 @@ def warm_start(noise: float, seed: int) -> tuple[Any, Any]:
 
 
 def toy_base(noise: float, seed: int) -> tuple[Any, Any]:
-    """The toy's base model from the cache, or made anew (about a minute on two cores) and cached.
-
-    The folder's name is a digest of everything that determines the weights, so a changed recipe finds no stale model.
-    """
+    """The toy's base model from the cache, or made anew (a minute on two cores) and kept in a folder whose name is
+    a digest of everything that determines the weights: a changed recipe finds no stale model."""
     import transformers
 
     if not 0 <= noise <= 1:
@@ -1584,8 +1571,8 @@ class Decoder:
     """Runs a model one token at a time. start() reads the prompts; step() takes the next token of every sample that
     goes on, and returns the logits of the one after it.
 
-    Samples that have written the same so far share a row of the batch. So a batch begins with a row a prompt, grows
-    where samples part, and shrinks as they end; a policy that has learnt something writes much of a group only once.
+    Samples that have written the same so far share a row of the batch. So it begins with a row a prompt, grows where
+    samples part, and shrinks as they end.
     """
 
     def __init__(self, model: Any):
@@ -1617,16 +1604,11 @@ class Decoder:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 15. Passes of the update: a group's prompt is run once, identical samples too, and a batch in parts. Called by
-#     token_logprobs and update
+# 15. Passes of the update: prompts and identical samples once, a batch in parts. Called by token_logprobs and update
 
 
 def positions_of(mask: torch.Tensor) -> torch.Tensor:
-    """Position ids that count real tokens only, so that padding moves nothing: [rows, tokens] -> the same.
-
-    >>> positions_of(torch.tensor([[False, False, True, True]]))
-    tensor([[0, 0, 0, 1]])
-    """
+    """Position ids that count real tokens only, so that padding moves nothing: [rows, tokens] -> the same."""
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
@@ -1639,10 +1621,7 @@ def completion_logits(
     prompt_of: torch.Tensor | None,
 ) -> torch.Tensor:
     """Logits [N, L, V] at the last prompt token and at all completion tokens but the last, in the policy's precision.
-
-    With prompt_of, a prompt is run once for its completions, which attend to its keys and values: so a group costs the
-    tokens of one prompt, not of G.
-    """
+    With prompt_of, a prompt is run once for all its completions, which attend to its keys and values."""
     from transformers import DynamicCache
 
     mask = torch.cat([prompt_mask if prompt_of is None else prompt_mask[prompt_of], completion_mask[:, :-1]], dim=1)
@@ -1666,16 +1645,13 @@ def completion_logits(
 
 def multiplicities(rollout: Rollout, advantages: torch.Tensor) -> torch.Tensor:
     """How many samples of its group are identical to each sample, itself included; 0 for all but the first of them.
-
-    [P, G] -> [P, G]. A policy that has learnt something repeats itself, and one sample with that weight gives the same
-    gradient. The advantages [P, G] of such samples agree, unless somebody made them up.
-    """
-    copies, first = torch.zeros_like(advantages), {}
+    [P, G] -> [P, G]. A policy that has learnt something repeats itself; one sample with that weight does as well."""
+    copies, first = torch.zeros(advantages.shape), {}
     ids = rollout.completion_ids.masked_fill(~rollout.completion_mask, -1).tolist()
     values = advantages.tolist()
     for p, g in np.ndindex(advantages.shape):
         copies[first.setdefault((p, values[p][g], *ids[p][g]), (p, g))] += 1
-    return copies
+    return copies.to(advantages.device)
 
 
 def inputs_of(rollout: Rollout, part: torch.Tensor) -> list[Any]:
@@ -1701,11 +1677,10 @@ def micro_batches(rollout: Rollout, live: torch.Tensor, budget: int) -> Sequence
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 16. Several processes: torchrun starts them, each takes its share of every batch, one of them writes. Called by
-#     evaluate, update and train; in one process all of it does nothing
+# 16. Several processes: torchrun starts them, each takes its share of a batch. Called by evaluate, update and train
 
 # Process r of W samples and grades the problems at the places r, r + W, r + 2 W, ... of a batch. Then all know the
-# whole batch, and each adds up the gradient of its share of the live groups.
+# whole batch, and each adds up the gradient of its share of the live groups. In one process, all of it does nothing.
 
 
 def rank() -> int:
@@ -1763,12 +1738,14 @@ def add_up_gradients(parameters: Sequence[torch.Tensor], totals: torch.Tensor) -
             parameter.grad = torch.zeros_like(parameter)
     if world_size() > 1:
         tensors = [totals, *(parameter.grad for parameter in parameters)]
-        for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
-            work.wait()
+        for tensor in tensors:
+            dist.all_reduce(tensor)
 
 
 def join_processes(config: Config) -> None:
     """Meet the other processes of torchrun, if it started this one, and take the device of one's own."""
+    if os.getloadavg()[0] > 1.5 * count_cores() and "OMP_NUM_THREADS" not in os.environ:
+        warn("other programs keep this machine busy; with OMP_NUM_THREADS=1 before the command they slow it less")
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world == 1 or dist.is_initialized():
         return
@@ -1829,9 +1806,8 @@ class Run:
         return {f"eval/{name}": value for name, value in summarize(rows).items()}
 
     def finish_step(self, step: int, problems: list[Problem], rollout: Rollout, *given: Any) -> dict[str, Any]:
-        """Write what a step has brought, evaluate and save a checkpoint where it is time to, and move the bar. Given
-        are also its outcomes and mask [P, G, T], rewards [P, G], update's stats, and the times around its parts.
-        Returns the metrics."""
+        """Write what a step has brought, evaluate and save where it is time to; returns the metrics. Given are also its
+        outcomes and mask [P, G, T], rewards [P, G], update's stats, and the times around its parts."""
         outcomes, mask, rewards, stats, times = given
         seconds = dict(zip(("sample", "grade", "update"), np.diff(times).tolist(), strict=True))
         config, log = self.config, self.folder / "metrics.jsonl"
@@ -1894,7 +1870,7 @@ class Run:
 
 
 def evaluate_all(
-    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, file: Path | None = None
+    policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, file: str = ""
 ) -> list[dict[str, Any]]:
     """evaluate(), config.batch_rows samples at a time, with a bar. Each row says under which settings it was measured.
     With a file, rows are appended to it as they come, and those that it has are not measured again."""
@@ -1903,7 +1879,7 @@ def evaluate_all(
     names = ("model", "problems", "max_new_tokens", "eval_temperature", "eval_samples", "prompt_style", "instruction")
     settings = {name: getattr(config, name) for name in names} | {"seed": seed, "minirl": __version__}
     settings |= {"torch": torch.__version__, "transformers": transformers.__version__}
-    rows = from_first(lambda: read_jsonl(file) if file else [])
+    rows = from_first(lambda: read_jsonl(Path(file)) if file else [])
     if rows and (len(rows) >= len(problems) or rows[0].get("settings") != settings):
         raise UsageError(f"the evaluation in {file} is whole, or of other settings; choose another --out")
     at_once = max(1, config.batch_rows // config.eval_samples)  # problems
@@ -1912,7 +1888,7 @@ def evaluate_all(
             part = problems[len(rows) : len(rows) + at_once]
             new = [row | {"settings": settings} for row in evaluate(policy, part, sandbox, config, seed, len(rows))]
             for row in new if file else []:
-                append_jsonl(file, row)
+                append_jsonl(Path(file), row)
             rows += new
             bar.update(len(new))
     return rows
@@ -2028,8 +2004,7 @@ def find_reward(name: str) -> Callable[..., torch.Tensor]:
     is_file, function = ":" in name, REWARDS.get(name)
     path, _, function_name = name.rpartition(":" if is_file else ".")
     if not path and not function:
-        choices = ", ".join(REWARDS)
-        raise UsageError(f"unknown reward {name!r}; choose from {choices}, or name a function: FILE.py:function")
+        raise UsageError(f"unknown reward {name!r}; choose from {', '.join(REWARDS)}, or yours: FILE.py:function")
     folder = str(Path(path).resolve().parent if is_file else Path.cwd())
     sys.path.insert(0, folder)  # what it imports may lie beside it
     try:
@@ -2175,8 +2150,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# 18. Reports: one group under the microscope, what a run achieved, two evaluations compared, curves. Called by train
-#     and the command line
+# 18. Reports: a group, what a run achieved, two evaluations compared, curves. Called by the command line
 
 
 def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[str] = ("binary", "pass_rate")) -> str:
@@ -2206,9 +2180,8 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[st
         cells = [f"{v:8.2f}" if name == "reward" else f"{v:+10.2f}" if v else f"{'0':>10}" for name, v in values]
         lines.append(f"{f'{count}×':>4}  {marks[g]:{width}}{''.join(cells)}")
         lines += [f"      {line}" for line in (completion.rstrip() or "(nothing)").splitlines()]
-        failures = collections.Counter(verdict for verdict in row["verdicts"][g] if verdict != "passed")
-        if failures:
-            lines.append(f"      ({', '.join(f'{n} {verdict}' for verdict, n in failures.most_common())})")
+        failures = collections.Counter(verdict for verdict in row["verdicts"][g] if verdict != "passed").most_common()
+        lines += [f"      ({', '.join(f'{n} {verdict}' for verdict, n in failures)})"] if failures else []
     dead = [name for name, reward in REWARDS.items() if is_dead(reward(outcomes, mask)[index]).item()]
     lines += ["", f"No signal for this group under: {', '.join(dead) or 'none of the rewards'}."]
     return "\n".join(lines)
@@ -2232,8 +2205,9 @@ def report(folder: Path) -> str:
     before, after = (read_jsonl(folder / "evaluations" / f"step_{step:06d}.jsonl") for step in (steps[0], steps[-1]))
     lines = [f"  {'held out':12}{'before':>24}{'after ' + str(steps[-1]) + ' steps':>24}"]
     lines += [f"  {name:12}{cell:>24}{cells_of(after)[name]:>24}" for name, cell in cells_of(before).items()]
-    counts = f"{len(after)} problems, {len(after[0]['completions'])} samples each"
-    lines += [f"  ({counts}; in brackets: 95 % interval over problems)", *words_on_limit(after)]
+    samples = len(after[0]["completions"])
+    lines.append(f"  ({len(after)} problems, {samples} samples each; in brackets: 95 % interval over problems)")
+    lines += words_on_limit(after)
     gains = [sum(map(all, b["outcomes"])) - sum(map(all, a["outcomes"])) for a, b in zip(before, after, strict=True)]
     most = max(range(len(gains)), key=gains.__getitem__)
     lines += ["", before[most]["prompt"].rstrip()]
@@ -2290,7 +2264,9 @@ def compare(paths: Sequence[Path]) -> str:
     pairs, cells = (columns_of(a), columns_of(b)), (cells_of(a), cells_of(b))
     lines = [f"A  {paths[0]}", f"B  {paths[1]}", f"on {len(shared)} problems of both   [95 % interval over problems]"]
     x, y = (rows[0].get("settings", {}) for rows in (a, b))
-    differ = [f"{name} ({x[name]}, {y.get(name)})" for name in x if name != "model" and x[name] != y.get(name)]
+    differ = [
+        f"{name} ({x[name]}, {y.get(name)})" for name in x if name not in ("model", "seed") and x[name] != y.get(name)
+    ]
     lines += [f"measured with different settings: {', '.join(differ)}"] if differ else []
     lines += ["", f"  {'':10}{'A':>22}{'B':>22}{'B - A':>26}"]
     for name in (name for name in pairs[0] if name in pairs[1]):
@@ -2318,7 +2294,6 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
             steps, values = list(curve), list(curve.values())
             if name == "dead_groups" and len(steps) > 10:  # a step has few groups
                 steps, values = steps[9:], np.convolve(values, np.ones(10) / 10, mode="valid")
-                title = "dead groups in training (mean of 10 steps)"
             style = dict(zip(ADVANTAGES, ("-", "--", "-.", ":"), strict=True))[config.algorithm]
             label = f"{config.algorithm} {config.reward}, seed {config.seed}"
             axis.plot(steps, values, style, label=label, color=COLORS.get(config.reward))
@@ -2390,8 +2365,7 @@ def eval_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
     with open_sandbox(config) as sandbox:
         broken = from_first(lambda: check_solutions(problems, sandbox)) if config.drop_broken else {}
         problems = [problem for problem in problems if problem.task_id not in broken]
-        file = Path(config.out) if config.out else None
-        rows = evaluate_all(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0), file)
+        rows = evaluate_all(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0), config.out)
     if rank() == 0:
         print(f"{config.model}\n{describe(rows)}")
 
@@ -2510,13 +2484,11 @@ def main(argv: list[str] | None = None) -> int:
         if dist.is_initialized():
             dist.destroy_process_group()
         return code or 0
-    except (UsageError, SandboxError) as error:
+    except (UsageError, SandboxError, torch.OutOfMemoryError) as error:
         name = f"minirl, process {rank()}" if world_size() > 1 else "minirl"
-        print(f"\r{name}: {error}", file=sys.stderr)
-        return 2
-    except torch.OutOfMemoryError:
-        words = "--micro-batch-tokens (training), --batch-rows (evaluation) or --max-new-tokens"
-        print(f"\rminirl: the device ran out of memory; try fewer {words}", file=sys.stderr)
+        words = "try fewer --micro-batch-tokens (training), --batch-rows (evaluation) or --max-new-tokens"
+        hint = f"the device ran out of memory; {words}" if isinstance(error, torch.OutOfMemoryError) else error
+        print(f"\r{name}: {hint}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         hint = "; the run goes on with --resume FOLDER" if command == "train" else ""

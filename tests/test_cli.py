@@ -1,6 +1,5 @@
 """The command line as people know it: help, names that do not exist, settings of other commands, a file of settings."""
 
-import json
 import re
 import subprocess
 import sys

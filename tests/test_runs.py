@@ -38,7 +38,8 @@ def test_a_run_folder_holds_everything_and_rewards_can_be_recomputed(toy, tmp_pa
     folder = train(Config(out=str(tmp_path / "run"), steps=3, **SMALL | {"eval_size": 4, "eval_samples": 8}))
     rows = read_jsonl(folder / "metrics.jsonl")
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
-    names = "reward pass_rate full_pass dead_groups loss grad_norm entropy clip_fraction kl lr reward_std length longest cut_off verdicts seconds"
+    names = "reward reward_std pass_rate full_pass dead_groups verdicts loss grad_norm entropy clip_fraction kl lr "
+    names += "tokens length longest cut_off sandbox_errors seconds"
     assert set(names.split()) <= rows[1].keys() and rows[1]["seconds"].keys() == {"sample", "grade", "update"}
     for step in (0, 3):
         assert {"eval/pass@1", "eval/pass@8", "eval/pass_rate"} <= rows[step].keys()

@@ -361,7 +361,7 @@ def run_main(capsys, *argv):
         (["--temperature", "0"], "temperature must be above 0"),
         (["--families", "poems"], "unknown toy family 'poems'"),
         (["--levels", "7"], "no toy problem is left"),
-        (["--max-new-tokens", "1000"], "and max_new_tokens, 1000, do not fit into the model's context of 128"),
+        (["--max-new-tokens", "1000"], "must, with max_new_tokens 1000, fit into the model's context of 128"),
         (["--resume", "nowhere"], "there is no run in nowhere"),
         (["--no-such-flag", "1"], "minirl train does not know --no-such-flag 1"),
         (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
