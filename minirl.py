@@ -2297,7 +2297,7 @@ def plot_runs(folders: Sequence[Path], file: Path) -> None:
             style = dict(zip(ADVANTAGES, ("-", "--", "-.", ":"), strict=True))[config.algorithm]
             label = f"{config.algorithm} {config.reward}, seed {config.seed}"
             axis.plot(steps, values, style, label=label, color=COLORS.get(config.reward))
-        axis.set(title=title, xlabel="step", ylim=(0, 1))
+        axis.set(title=title, xlabel="step (mean of ten)" if name == "dead_groups" else "step", ylim=(0, 1))
         axis.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=8)
     with writing(file):
