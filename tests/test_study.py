@@ -213,6 +213,13 @@ def test_a_study_that_is_interrupted_says_how_it_goes_on(capsys, monkeypatch):
     assert studies.main(["--quick"]) == 130 and "the same command goes on" in capsys.readouterr().err
 
 
+def test_a_study_without_matplotlib_says_so_before_it_runs(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setattr(studies, "run_study", lambda *_: pytest.fail("it runs"))
+    assert studies.main(["--quick", "--out", str(tmp_path / "q")]) == 2
+    assert "pip install matplotlib" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
 def test_the_study_of_the_docstring_is_one(tmp_path, monkeypatch):
     (tmp_path / "my_file.py").write_text("from minirl import binary as mine\n")
     monkeypatch.chdir(tmp_path)
