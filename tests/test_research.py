@@ -172,6 +172,16 @@ def test_when_most_are_cut_off_the_bar_and_the_report_say_so(toy, capsys, tmp_pa
     assert code == 0 and "cut off" not in out + err
 
 
+def test_a_sample_whose_last_token_is_its_end_is_not_cut_off(tokenizer):
+    policy, problems = make_policy(tiny_model(), tokenizer), toy_problems()[:1]
+    whole = sample(policy, problems, 1, max_new_tokens=64, temperature=0)
+    policy.eos_ids = (int(whole.completion_ids[0, 0, -1]),)  # greedy decoding repeats itself, so it comes at some place
+    length = int(sample(policy, problems, 1, max_new_tokens=64, temperature=0).completion_mask.sum())
+    for limit, cut_off in ((length - 1, True), (length, False), (length + 1, False)):
+        if limit:
+            assert sample(policy, problems, 1, max_new_tokens=limit, temperature=0).cut_off.tolist() == [[cut_off]]
+
+
 def test_an_interrupted_evaluation_goes_on_and_knows_its_settings(toy, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     flags = ["eval", "--workers", 1, "--samples", 2, "--eval-size", 6, "--batch-rows", 4, "--out"]
@@ -202,7 +212,7 @@ def test_an_interrupted_evaluation_goes_on_and_knows_its_settings(toy, capsys, m
     assert "different settings" not in minirl.compare([Path("whole.jsonl"), Path("part.jsonl")])
 
 
-def test_clip_high_lets_a_ratio_grow_further():
+def test_clip_high_lets_a_ratio_grow_further(toy, monkeypatch, tmp_path):
     old, weights = torch.zeros(1, 2), torch.ones(1, 2)
     logprobs = torch.log(torch.tensor([[1.25, 1.35]])).requires_grad_()
 
@@ -213,6 +223,10 @@ def test_clip_high_lets_a_ratio_grow_further():
     assert gradient(1.0) == gradient(1.0, clip_high=0.2) == ([0, 0], 2)
     assert gradient(1.0, clip_high=0.28) == ([pytest.approx(-1.25), 0], 1)
     assert gradient(-1.0, clip_high=0.28) == ([pytest.approx(1.25), pytest.approx(1.35)], 0)
+    calls = []
+    monkeypatch.setattr(minirl, "policy_loss", lambda *given: calls.append(given) or policy_loss(*given))
+    train(Config(out=str(tmp_path / "run"), steps=1, clip_high=0.28, **SMALL))
+    assert calls and all((clip, high) == (0.2, 0.28) for *_, clip, _, _, high in calls)
     assert Config().clip_high == 0.2 == Config(clip_high=0.3).clip and Config(clip=0.1).clip_high == 0.1
 
 
