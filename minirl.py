@@ -1142,7 +1142,7 @@ def load_problems(source: str | os.PathLike) -> list[Problem]:
                 continue
             if tests:
                 problems.append(Problem(task_id, prompt, tests, entry_point, *others))
-                prepare(Program("", tests, entry_point))  # an error now, not in the middle of training
+                prepare(problems[-1].program(""))  # an error now, not in the middle of training
             else:
                 without_test.append(task_id)
         except (UsageError, ValueError) as error:

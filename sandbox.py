@@ -1174,6 +1174,8 @@ MAX_JUDGED = 4 << 20  # bytes of a reply that is not literally what was expected
 
 def prepare(program: Program) -> list[Prepared]:
     """Its tests. Raises ValueError for one that cannot be run."""
+    if not 0 < (program.cpu_seconds or 1) < 1e6:
+        raise ValueError(f"a time limit of {program.cpu_seconds} seconds")
     try:
         return [prepare_test(test, program.entry_point) for test in program.tests]
     except (RecursionError, MemoryError):

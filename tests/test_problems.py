@@ -297,8 +297,13 @@ def test_the_time_limit_of_taco_and_code_contests_is_the_limit_of_the_tests(load
     assert sandbox.submit(problem.program(busy)).result().verdicts == ("timeout", "timeout")
     (problem,) = load(APPS_STDIN)
     assert passes(sandbox, problem, busy) == (True, True)
-    with pytest.raises(UsageError, match="line 1: not as apps has it"):
-        load(APPS_STDIN | {"time_limit": "soon"})
+    for limit, words in (
+        ("soon", "not as apps has it"),
+        ("-1", "a time limit of -1.0 s"),
+        ("nan", "a time limit of nan s"),
+    ):
+        with pytest.raises(UsageError, match=f"line 1: .*{words}"):
+            load(APPS_STDIN | {"time_limit": limit})
 
 
 def test_apps_and_taco(load, sandbox):

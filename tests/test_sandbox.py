@@ -1119,3 +1119,14 @@ def test_odd_escapes_in_the_code_of_others_are_no_warnings():
     code = r"""import ast, sandbox; ast.parse('"\d"'); ast.parse('"\q"', 'mine.py')"""
     done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "mine.py" in done.stderr and "unknown" not in done.stderr
+
+
+def test_a_program_may_have_a_time_limit_of_its_own():
+    """... shorter or longer than the sandbox's, the backstop of the kernel included."""
+    busy = "import time\ndef f(x):\n    while time.process_time() < x: pass\n    return x"
+    with Sandbox(workers=1, cpu_seconds=0.1) as sandbox:
+        programs = [Program(busy, [Call((2.4,), 2.4)], "f", limit) for limit in (None, 4.0, 0.05)]
+        timeout, passed, sooner = sandbox.map(programs)
+        assert (timeout.verdicts, passed.verdicts, sooner.verdicts) == (("timeout",), ("passed",), ("timeout",))
+        assert sooner.seconds[0] < timeout.seconds[0] < 0.2
+        assert sandbox.submit(Program(busy, [Call((0,), 0)], "f", -1)).result().verdicts == ("sandbox_error",)
