@@ -33,6 +33,7 @@ import copy
 import functools
 import gzip
 import hashlib
+import importlib.metadata
 import inspect
 import itertools
 import json
@@ -460,19 +461,13 @@ def fitting_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens:
     prompts = [policy.prompt_ids(problem) for problem in problems]
     for problem, ids in zip(problems, prompts, strict=True):
         if not ids or len(ids) + max_new_tokens > policy.context:
-            words = f"the prompt of {problem.task_id} has {len(ids)} tokens; it must have one, and must, with"
-            raise UsageError(
-                f"{words} max_new_tokens {max_new_tokens}, fit into the model's context of {policy.context}"
-            )
+            words = f"the prompt of {problem.task_id} has {len(ids)} tokens; it needs at least 1, and at most the"
+            raise UsageError(f"{words} model's context of {policy.context} less max_new_tokens, {max_new_tokens}")
     return prompts
 
 
 def draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """The token at which the cumulative probability exceeds a number of [0, 1): [rows, V], [rows] -> [rows].
-
-    >>> draw(torch.tensor([[0.5, 0.25, 0.25]]), torch.tensor([0.6]))
-    tensor([1])
-    """
+    """The token at which the cumulative probability exceeds a number of [0, 1): [rows, V], [rows] -> [rows]."""
     cumulative = probabilities.cumsum(-1)
     threshold = uniform.clamp(max=1 - 2**-24).unsqueeze(-1) * cumulative[:, -1:]  # below the sum, 1 but for rounding
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
@@ -556,6 +551,7 @@ def hard_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 REWARDS = {"binary": binary, "pass_rate": pass_rate, "gated": gated, "hard_tests": hard_tests}
+OWN_REWARDS = tuple(REWARDS)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -702,7 +698,7 @@ def evaluate(
     policy: Policy, problems: Sequence[Problem], sandbox: Sandbox, config: Config, seed: int, first: int = 0
 ) -> list[dict[str, Any]]:
     """Sample config.eval_samples completions of every problem and grade them: rows for summarize(), one a problem.
-    Of a long list, a part may be evaluated at a time: `first` is the place of its first problem in the list."""
+    Of a long list, evaluate_all takes a part at a time: `first` is the place of its first problem in the list."""
     places, problems = share(range(first, first + len(problems))), share(problems)
     rows = []
     if problems:
@@ -771,7 +767,7 @@ class Config:
     held_out: str = setting("", "file or URL to evaluate on; empty: the toy's test split, or a tenth of the problems")
     families: list[str] = setting(list(FAMILIES), "families of toy problems", BOTH)
     levels: list[int] = setting([1, 2, 3], "levels of toy problems: how many slots ask for something", BOTH)
-    drop_broken: bool = setting(False, "leave out the problems whose own solution fails", BOTH)
+    drop_broken: bool = setting(False, "leave out the problems whose own solution fails")
     min_pass: float = setting(0.0, "train on problems which the base model solves at least so often, from 0 to 1")
     max_pass: float = setting(1.0, "... and at most so often (pass@1 of --eval-samples samples)")
 
@@ -784,7 +780,7 @@ class Config:
     algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=tuple(ADVANTAGES))
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
     clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip_high", above=0)
-    clip_high: float | None = setting(None, "default: clip", above=0)
+    clip_high: float | None = setting(None, "a higher one lets rare tokens grow (DAPO); default: clip", above=0)
     normalisation: str = setting("auto", "token, sequence, constant; auto: the algorithm's own", choices=TOKEN_WEIGHTS)
     kl: float = setting(0.0, "weight of the KL penalty towards the base model", at_least=0)
     updates_per_batch: int = setting(1, "optimizer steps on each batch; from the second on, the clip acts", at_least=1)
@@ -808,7 +804,7 @@ class Config:
     keep_best: bool = setting(False, "keep the weights with the best held-out pass@1 as checkpoint.best")
 
     workers: int = setting(0, "sandbox processes; 0: two a core", "train eval check", "sandbox", at_least=0)
-    cpu_seconds: float = setting(2.0, "CPU time limit of a test", "train eval check", above=0)
+    cpu_seconds: float = setting(2.0, "CPU time limit of a test without its own", "train eval check", above=0)
     memory_mb: int = setting(512, "memory limit of a program, 64 at least", "train eval check", at_least=64)
 
     def __post_init__(self):
@@ -907,10 +903,10 @@ def train(
     The folder holds config.json, metrics.jsonl, rollouts/ and evaluations/ (completions and outcome matrices) and
     checkpoint/. With config.resume, continues that run after its last checkpoint, and ends up where an uninterrupted
     run would have. Raises UsageError for settings that cannot work, before anything is written.
-    Several runs may share a sandbox, which is then not closed. on_step is called with the metrics of every step.
+    Several runs may share a sandbox, which is not closed. on_step is called, in every process, with a step's metrics.
     """
     reward, advantage = find_reward(config.reward), ADVANTAGES[config.algorithm]
-    with open_run(config, sandbox) as run:
+    with open_run(config, sandbox, reward) as run:
         for step in range(run.done + 1, config.steps + 1):
             clock = [time.perf_counter()]
             problems = problems_of_step(run.problems, config, step)  # P problems
@@ -1168,7 +1164,7 @@ def read_row(row: Any, number: int) -> tuple:
     except UsageError:
         raise
     except Exception as error:  # a row that is not what its format promises fails in many ways
-        raise UsageError(f"not as {reader.__name__[6:]} has it ({error!r:.200})") from None
+        raise UsageError(f"not as {reader.__name__[6:]} has it ({type(error).__name__}: {first_line(error)})") from None
 
 
 def read_rows(path: str) -> Iterator[tuple[int, Any]]:
@@ -1220,14 +1216,15 @@ def _field(row: dict[str, Any], name: str, kind: Any = str, default: Any = ...) 
 
 def _read_minirl(row: dict[str, Any], number: int) -> tuple:
     """minirl's own format: {"task_id": "add", "prompt": "def add(a, b):\\n", "entry_point": "add", "tests": [{"args":
-    [1, 2], "expected": 3}, {"assert": "add(0, 0) == 0"}]}; also "solution", and tests of {"stdin", "stdout"}."""
+    [1, 2], "expected": 3}, {"assert": "add(0, 0) == 0"}]}; also solution, cpu_seconds, tests of {"stdin", "stdout"}."""
     task_id = str(_field(row, "task_id", (str, int)))
     tests = _field(row, "tests", list)
     try:
         tests = list(map(read_test, tests))
     except ValueError as error:
         raise UsageError(f"field 'tests': {error}") from None
-    return task_id, _field(row, "prompt"), tests, *(_field(row, x, str, None) for x in ("entry_point", "solution"))
+    names = [_field(row, x, str, None) for x in ("entry_point", "solution")]
+    return task_id, _field(row, "prompt"), tests, *names, row.get("cpu_seconds")
 
 
 def _read_mbpp(row: dict[str, Any], number: int) -> tuple:
@@ -1261,34 +1258,29 @@ PLAIN_ORACLE = re.compile(  # np.allclose is for floats; a Call has such a toler
 
 
 def _listed_tests(code: str, entry_point: str) -> list[Call | Check] | None:
-    """The tests of code that walks over lists, `inputs` and mostly `results`, as EvalPlus writes them: Calls where it
-    compares as they do; else, for each input, a Check that is the code with this input alone. None for other code."""
-    tree = ast.parse(code)
+    """The tests of code that walks over `inputs` and mostly `results`, as EvalPlus has it (None for other code): Calls
+    where it compares as they do; else, for each input, a Check that is the code with this input alone, and no numpy."""
+    tree = ast.parse(re.sub(r"(assert )?np\.(testing\.assert_)?allclose\([^()]*\)", "assert exact_match", code))
     assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)]
     lists = {name: node for node in assigned if (name := getattr(node.targets[0], "id", "")) in ("inputs", "results")}
     if "inputs" not in lists:
         return None
-    if PLAIN_ORACLE.search(ast.unparse(tree)):
+    if PLAIN_ORACLE.search(ast.unparse(ast.parse(code))):
         with contextlib.suppress(KeyError, ValueError):  # no results, or not literal
             inputs, results = (ast.literal_eval(lists[name].value) for name in ("inputs", "results"))
             return [Call(tuple(args), result) for args, result in zip(inputs, results, strict=True)]
-    # There is no numpy in the sandbox; where the code asks it, what the program returned was not exact.
-    tree.body = [node for node in tree.body if not ast.unparse(node).startswith("import numpy")]
-    given = [f"candidate = {entry_point}\n", f"\ncheck({entry_point})" if definition_of("check").search(code) else ""]
+    tree.body = [node for node in tree.body if not ast.unparse(node).startswith(("import numpy", "from numpy"))]
+    call = f"\ncheck({entry_point})" if definition_of("check").search(code) else ""
     tests = []
     for values in zip(*[node.value.elts for node in lists.values()], strict=True):
         for node, value in zip(lists.values(), values, strict=True):
             node.value = ast.List([value], ast.Load())
-        tests.append(Check(ast.unparse(tree).join(given)))
+        tests.append(Check(f"candidate = {entry_point}\n{ast.unparse(tree)}{call}"))
     return tests
 
 
 def _from_json(text: Any) -> Any:
     return json.loads(text) if isinstance(text, str) and text.strip() else text or None
-
-
-def _json_call(args: list[Any], *expected: Any) -> Call:
-    return Call(tuple(map(_with_numbers, args)), FromJson(expected))
 
 
 def _with_numbers(value: Any) -> Any:
@@ -1307,16 +1299,19 @@ def _read_apps(row: dict[str, Any], number: int) -> tuple:
     pairs = list(zip(spec.get("inputs") or [], spec.get("outputs") or [], strict=True))
     entry_point = spec.get("fn_name")
     if entry_point:  # what is expected may be wrapped in a list of one
-        tests = [_json_call(a, out, *(out if isinstance(out, list) and len(out) == 1 else [])) for a, out in pairs]
+        wanted = [FromJson((out, *out) if isinstance(out, list) and len(out) == 1 else (out,)) for _, out in pairs]
+        tests = [Call(tuple(map(_with_numbers, args)), out) for (args, _), out in zip(pairs, wanted, strict=True)]
     else:
         tests = [StdIO(*("\n".join(map(str, x)) if isinstance(x, list) else str(x) for x in pair)) for pair in pairs]
     prompt = "\n\n".join(filter(None, [_field(row, "question").strip(), (row.get("starter_code") or "").strip()]))
     task_id = next((str(row[name]) for name in ("problem_id", "task_id", "id") if name in row), str(number))
     limit = row.get("time_limit")  # "2 seconds", a number, or {"seconds": 2, "nanos": 0}
     if isinstance(limit, dict):
-        limit = limit["seconds"] + limit["nanos"] / 1e9
-    seconds = float(str(limit).split()[0]) if limit else None
-    return task_id, prompt, tests, entry_point, solutions[0], seconds
+        limit = limit.get("seconds", 0) + limit.get("nanos", 0) / 1e9
+    seconds = re.fullmatch(r"([\d.]+) *(s|sec|seconds?)?", str(limit))
+    if limit and not seconds:
+        raise UsageError(f"field 'time_limit': expected seconds, got {limit!r:.80}")
+    return task_id, prompt, tests, entry_point, solutions[0], float(seconds[1]) if seconds else None
 
 
 def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
@@ -1330,7 +1325,8 @@ def _read_livecodebench(row: dict[str, Any], number: int) -> tuple:
     for test in [*(_from_json(row["public_test_cases"]) or []), *private]:
         given, wanted = test["input"], test["output"]
         if test["testtype"] == "functional":
-            tests.append(_json_call([json.loads(line) for line in given.splitlines()], json.loads(wanted)))
+            args = tuple(_with_numbers(json.loads(line)) for line in given.splitlines())
+            tests.append(Call(args, FromJson((json.loads(wanted),))))
         else:
             tests.append(StdIO(given, wanted))
     prompt, starter = _field(row, "question_content").strip(), (row.get("starter_code") or "").strip()
@@ -1550,7 +1546,7 @@ def cache_folder() -> Path:
 
 def is_toy(model: str) -> bool:
     """Is a model the toy, or one that was trained from it?"""
-    folder = Path(model).parent if Path(model).name.startswith("checkpoint") else Path(model)
+    folder = Path(model).parent if Path(model).name in ("checkpoint", "checkpoint.best") else Path(model)
     try:
         return model == "toy" or is_toy(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -1874,28 +1870,32 @@ def evaluate_all(
 ) -> list[dict[str, Any]]:
     """evaluate(), config.batch_rows samples at a time, with a bar. Each row says under which settings it was measured.
     With a file, rows are appended to it as they come, and those that it has are not measured again."""
-    import transformers
-
-    names = ("model", "problems", "max_new_tokens", "eval_temperature", "eval_samples", "prompt_style", "instruction")
-    settings = {name: getattr(config, name) for name in names} | {"seed": seed, "minirl": __version__}
-    settings |= {"torch": torch.__version__, "transformers": transformers.__version__}
-    rows = from_first(lambda: read_jsonl(Path(file)) if file else [])
-    if rows and (len(rows) >= len(problems) or rows[0].get("settings") != settings):
-        raise UsageError(f"the evaluation in {file} is whole, or of other settings; choose another --out")
+    names = [x.name for x in fields(config) if "eval" in x.metadata["commands"] and x.name not in FREE_IN_EVALUATION]
+    settings = {name: getattr(config, name) for name in names} | {"prompt_style": policy.prompt_style, "seed": seed}
+    settings |= {"minirl": __version__} | {x: importlib.metadata.version(x) for x in ("torch", "transformers")}
+    rows, path = [], Path(file)
+    if file and path.exists():
+        rows = from_first(lambda: read_jsonl(path) if path.is_file() else [])
+        found = [(row.get("task_id"), row.get("settings")) for row in rows if isinstance(row, dict)]
+        if found != [(x.task_id, settings) for x in problems[: len(rows)]] or not 0 < len(rows) < len(problems):
+            raise UsageError(f"{file} is no evaluation with these settings that could go on; choose another --out")
+        write_jsonl(path, rows)  # without a line that was cut off
+    if not problems:
+        raise UsageError("no problem is left to evaluate")
     at_once = max(1, config.batch_rows // config.eval_samples)  # problems
     with progress_bar(range(len(rows), len(problems)), "evaluating", at_least=5 * at_once, unit="problem") as bar:
         while len(rows) < len(problems):
             part = problems[len(rows) : len(rows) + at_once]
             new = [row | {"settings": settings} for row in evaluate(policy, part, sandbox, config, seed, len(rows))]
             for row in new if file else []:
-                append_jsonl(Path(file), row)
+                append_jsonl(path, row)
             rows += new
             bar.update(len(new))
     return rows
 
 
 @contextlib.contextmanager
-def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
+def open_run(config: Config, sandbox: Sandbox | None, reward: Callable[..., torch.Tensor]) -> Iterator[Run]:
     """Everything that train needs, and a run folder that says so: a new one, or that of config.resume."""
     join_processes(config)
     problems, held_out = training_problems(config)
@@ -1904,9 +1904,9 @@ def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
     for name, value in asdict(saved_config(folder) if folder else config).items():
         if name not in FREE_ON_RESUME and value != getattr(config, name):
             raise UsageError(f"the run in {folder} was made with {name} {value!r}, not {getattr(config, name)!r}")
-    source, kept = source_of(find_reward(config.reward)), folder / "reward.py" if folder else None
+    source, kept = source_of(reward), folder / "reward.py" if folder else None
     if kept and kept.exists() and kept.read_text(encoding="utf-8") != source:
-        raise UsageError(f"the reward {config.reward} has changed: the run was made with the one in {kept}")
+        raise UsageError(f"the reward {config.reward} has changed; it was {kept}: put it back, or start a new run")
     policy = policy_of(config, str(checkpoint or config.model))
     reference = policy_of(config, config.model) if config.kl else None  # scores only
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -1916,9 +1916,9 @@ def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
     problems, held_out = (those_that_fit(policy, part, config) for part in (problems, held_out))
     with contextlib.nullcontext(sandbox) if sandbox else open_sandbox(config) as sandbox:
         trial = sample(policy, problems[:1], config.group_size, max_new_tokens=1, seed=0)
-        outcomes, mask = grade(problems[:1], trial, sandbox)
-        made_up = torch.arange(mask.numel()).view(mask.shape) % 3 > 0
-        find_reward(config.reward)(made_up & mask, mask, trial)  # if that does not work, nothing is written
+        _, mask = grade(problems[:1], trial, sandbox)
+        passes = torch.linspace(0, mask.shape[-1], config.group_size).unsqueeze(-1)  # made up: none, some, all
+        reward(mask & (torch.arange(mask.shape[-1]) < passes), mask, trial)  # if it fails, nothing is written
         folder = from_first(lambda: folder or new_run_folder(config))
         saved = {name: value for name, value in asdict(config).items() if name not in ("resume", "out")}
         write_text(folder / "config.json", json.dumps(saved, indent=2))
@@ -1937,8 +1937,10 @@ def open_run(config: Config, sandbox: Sandbox | None) -> Iterator[Run]:
     gather([None])  # whoever returns finds everything written
 
 
-# Settings that a resumed run may change: they do not change what it computes, but for rounding.
+# Settings that a resumed run, or evaluation, may change: they do not change what it computes, but for rounding.
 FREE_ON_RESUME = {"steps", "eval_every", "save_every", "device", "workers", "out", "resume", "micro_batch_tokens"}
+FREE_ON_RESUME |= {"keep_best"}
+FREE_IN_EVALUATION = {"device", "workers", "out", "batch_rows", "eval_size"}
 
 
 def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
@@ -1963,12 +1965,12 @@ def training_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
 def those_that_fit(policy: Policy, problems: list[Problem], config: Config) -> list[Problem]:
     """The problems whose prompt leaves room for a completion in the model's context."""
     room = policy.context - config.max_new_tokens
-    fitting = [problem for problem in problems if 1 <= len(policy.prompt_ids(problem)) <= room]
-    if not fitting:
+    fits = [1 <= len(policy.prompt_ids(problem)) <= room for problem in problems]
+    if not any(fits):
         fitting_prompts(policy, problems, config.max_new_tokens)  # says so
-    if left_out := [problem.task_id for problem in problems if problem not in fitting]:
+    if left_out := [problem.task_id for problem, fit in zip(problems, fits, strict=True) if not fit]:
         warn(f"{len(left_out)} problems, with prompts of over {room} tokens, are left out: {', '.join(left_out)}")
-    return fitting
+    return list(itertools.compress(problems, fits))
 
 
 def choose_problems(
@@ -2008,7 +2010,7 @@ def find_reward(name: str) -> Callable[..., torch.Tensor]:
     folder = str(Path(path).resolve().parent if is_file else Path.cwd())
     sys.path.insert(0, folder)  # what it imports may lie beside it
     try:
-        function = function or (runpy.run_path if is_file else runpy.run_module)(path)[function_name]
+        function = function or (runpy.run_path(path) if is_file else vars(importlib.import_module(path)))[function_name]
     except Exception as error:  # whatever a file may raise
         raise UsageError(f"cannot find the reward {name!r}: {error!r:.200}") from None
     finally:
@@ -2016,13 +2018,16 @@ def find_reward(name: str) -> Callable[..., torch.Tensor]:
 
     def reward(outcomes: torch.Tensor, mask: torch.Tensor, rollout: Rollout | None = None) -> torch.Tensor:
         try:
-            wanted = [x for x in inspect.signature(function).parameters.values() if x.default is x.empty]
-            rewards = function(*(outcomes.clone(), mask.clone(), rollout)[: max(2, len(wanted))])
+            parameters = inspect.signature(function).parameters.values()
+            taken = [
+                x for x in parameters if x.name == "rollout" or (x.default is x.empty and x.kind < x.VAR_POSITIONAL)
+            ]
+            rewards = function(*(outcomes.clone(), mask.clone(), rollout)[: max(2, len(taken))])
         except Exception as error:
             raise UsageError(f"the reward {name} raised {error!r:.200}") from error
         shape = list(outcomes.shape[:2])
         if not isinstance(rewards, torch.Tensor) or list(rewards.shape) != shape or not rewards.isfinite().all():
-            got = f"{rewards!r:.80}, of shape {list(getattr(rewards, 'shape', []))}"
+            got = f"{' '.join(repr(rewards).split()):.80}, of shape {list(getattr(rewards, 'shape', []))}"
             raise UsageError(f"the reward {name} must return a tensor of shape {shape} of finite numbers, not {got}")
         return rewards.float()
 
@@ -2030,14 +2035,15 @@ def find_reward(name: str) -> Callable[..., torch.Tensor]:
 
 
 def source_of(reward: Callable[..., torch.Tensor]) -> str:
-    """What a run folder keeps of its reward: the file of one of yours; the function, where it is minirl's."""
+    """What a run folder keeps of its reward: its file, or the function alone where a notebook is the file."""
     function = inspect.unwrap(reward)
-    try:
-        if function in REWARDS.values():
-            return inspect.getsource(function)
+    if getattr(function, "__module__", "") == __name__:
+        return f"# {function.__name__}, of minirl\n"
+    with contextlib.suppress(OSError, TypeError):
         return Path(inspect.getsourcefile(function)).read_text(encoding="utf-8")
-    except (OSError, TypeError):
-        return f"# {function!r:.100}\n"
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsource(function)
+    return "# its source could not be found\n"
 
 
 def new_run_folder(config: Config) -> Path:
@@ -2046,13 +2052,11 @@ def new_run_folder(config: Config) -> Path:
     name = f"{names[0]}-{config.algorithm}-{names[1]}-seed{config.seed}"
     candidates = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
     folder = Path(config.out) if config.out else next(f for n in candidates if not (f := Path("runs") / n).exists())
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"the folder {folder} is not empty; choose another --out, or --resume {folder}")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"the folder {folder} is not empty; choose another --out, or --resume {folder}")
+    with writing(folder):
         (folder / "rollouts").mkdir(parents=True)
         (folder / "evaluations").mkdir()
-    except OSError as error:
-        raise UsageError(f"cannot make the run folder {folder}: {error}") from None
     return folder
 
 
@@ -2161,8 +2165,8 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[st
     first = row["completions"].index
     columns: list[tuple[str, str, torch.Tensor]] = []  # reward, heading, values [G]
     for reward_name in shown:
-        saved = torch.tensor([x.get("rewards", []) for x in rows])
-        rewards = REWARDS[reward_name](outcomes, mask) if reward_name in REWARDS else saved
+        saved = reward_name not in OWN_REWARDS and "rewards" in row
+        rewards = torch.tensor([x["rewards"] for x in rows]) if saved else find_reward(reward_name)(outcomes, mask)
         columns.append((reward_name, "reward", rewards[index]))
         columns += [(reward_name, name, advantage(rewards)[index]) for name, advantage in ADVANTAGES.items()]
     marks = ["".join("✓" if passed else "✗" for passed in passes) for passes in row["outcomes"]]
@@ -2182,7 +2186,7 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[st
         lines += [f"      {line}" for line in (completion.rstrip() or "(nothing)").splitlines()]
         failures = collections.Counter(verdict for verdict in row["verdicts"][g] if verdict != "passed").most_common()
         lines += [f"      ({', '.join(f'{n} {verdict}' for verdict, n in failures)})"] if failures else []
-    dead = [name for name, reward in REWARDS.items() if is_dead(reward(outcomes, mask)[index]).item()]
+    dead = [name for name in OWN_REWARDS if is_dead(REWARDS[name](outcomes, mask)[index]).item()]
     lines += ["", f"No signal for this group under: {', '.join(dead) or 'none of the rewards'}."]
     return "\n".join(lines)
 
@@ -2264,9 +2268,8 @@ def compare(paths: Sequence[Path]) -> str:
     pairs, cells = (columns_of(a), columns_of(b)), (cells_of(a), cells_of(b))
     lines = [f"A  {paths[0]}", f"B  {paths[1]}", f"on {len(shared)} problems of both   [95 % interval over problems]"]
     x, y = (rows[0].get("settings", {}) for rows in (a, b))
-    differ = [
-        f"{name} ({x[name]}, {y.get(name)})" for name in x if name not in ("model", "seed") and x[name] != y.get(name)
-    ]
+    apart = ("model", "toy_noise", "toy_seed", "problems", "seed")  # what a comparison may be about
+    differ = [f"{name} ({x[name]}, {y.get(name)})" for name in x if name not in apart and x[name] != y.get(name)]
     lines += [f"measured with different settings: {', '.join(differ)}"] if differ else []
     lines += ["", f"  {'':10}{'A':>22}{'B':>22}{'B - A':>26}"]
     for name in (name for name in pairs[0] if name in pairs[1]):
@@ -2318,16 +2321,14 @@ def complete_and_check(config: Config) -> None:
     toy = is_toy(config.model)
     config.lr = (5e-4 if toy else 1e-6) if config.lr is None else config.lr
     config.max_new_tokens = (32 if toy else 512) if config.max_new_tokens is None else config.max_new_tokens
-    config.clip_high = config.clip if config.clip_high is None else config.clip_high
     config.prompt_style = "verbatim" if toy and config.prompt_style == "auto" else config.prompt_style
     for x in fields(config):
         name, value, limits = x.name, getattr(config, x.name), x.metadata["limits"]
         if "choices" in limits and value not in limits["choices"]:
             raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(limits['choices'])}")
-        for words, number in limits.items():
+        for words, number in (limits if value is not None else {}).items():
             if words == "at_least" and not value >= number or words == "above" and not value > number:  # nan, too
                 raise UsageError(f"{name} must be {words.replace('_', ' ')} {number}, got {value}")
-    find_reward(config.reward)
     if not 0 <= config.min_pass <= config.max_pass <= 1:
         raise UsageError(f"it must be 0 <= min_pass <= max_pass <= 1, got {config.min_pass} and {config.max_pass}")
     if config.group_size < 2 and config.algorithm != "reinforce":
@@ -2363,8 +2364,6 @@ def eval_command(settings: dict[str, Any], extra: argparse.Namespace) -> None:
     policy = policy_of(config, config.model)
     problems = those_that_fit(policy, problems[: config.eval_size], config)
     with open_sandbox(config) as sandbox:
-        broken = from_first(lambda: check_solutions(problems, sandbox)) if config.drop_broken else {}
-        problems = [problem for problem in problems if problem.task_id not in broken]
         rows = evaluate_all(policy, problems, sandbox, config, seed_of(config.seed, "eval", 0), config.out)
     if rank() == 0:
         print(f"{config.model}\n{describe(rows)}")
@@ -2388,7 +2387,8 @@ def inspect_command(settings: dict[str, Any], extra: argparse.Namespace) -> None
     run, files = saved_config(Path(extra.run)), sorted(Path(extra.run, "rollouts").glob("step_*.jsonl"))
     file = next((x for x in files[::-1] if extra.step in (None, int(x.stem[5:]))), None)
     if file is None:
-        raise UsageError(f"{extra.run} has no such rollouts to inspect; it has {len(files)} steps")
+        step = "" if extra.step is None else f" of step {extra.step}"
+        raise UsageError(f"{extra.run} has no rollouts{step}; it has {len(files)} steps")
     rows = read_jsonl(file)
     names = [row["task_id"] for row in rows]
     if extra.task_id and extra.task_id not in names:

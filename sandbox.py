@@ -1174,8 +1174,9 @@ MAX_JUDGED = 4 << 20  # bytes of a reply that is not literally what was expected
 
 def prepare(program: Program) -> list[Prepared]:
     """Its tests. Raises ValueError for one that cannot be run."""
-    if not 0 < (program.cpu_seconds or 1) < 1e6:
-        raise ValueError(f"a time limit of {program.cpu_seconds} seconds")
+    limit = 1 if program.cpu_seconds is None else program.cpu_seconds
+    if not (isinstance(limit, int | float) and 0 < limit < 1e6):
+        raise ValueError(f"a time limit of {limit!r:.80}, where a number of seconds is needed")
     try:
         return [prepare_test(test, program.entry_point) for test in program.tests]
     except (RecursionError, MemoryError):
@@ -1411,7 +1412,7 @@ class Sandbox:
 
     def _run(self, worker: Worker, program: Program) -> Result:
         tests = prepare(program)
-        settings = {"cpu_seconds": program.cpu_seconds} if program.cpu_seconds else {}
+        settings = {} if program.cpu_seconds is None else {"cpu_seconds": program.cpu_seconds}
         job = {"source": program.source, "entry_point": program.entry_point, "settings": settings}
         records = self._ask(worker, [test.kind for test in tests], job, [test.line for test in tests])
         results = [judge_reply(test, what, text) for test, (what, text, _) in zip(tests, records, strict=True)]

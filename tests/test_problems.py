@@ -270,6 +270,8 @@ def test_evalplus_oracles_of_their_own_judge_inside_one_input_at_a_time(load, sa
     (problem,) = load(MBPP | {"task_id": 3, "test": NOT_NONE, "test_list": ["assert match('a')"], "code": ""})
     assert passes(sandbox, problem, "def match(s):\n    return 1 if s == 'a' else None") == (True, True)
     assert passes(sandbox, problem, "def match(s):\n    return 1") == (True, False)
+    verdicts = sandbox.submit(load(HUMANEVAL | {"test": EVALPLUS_CROSSCHECK})[0].program("    return 0.5\n")).result()
+    assert verdicts.verdicts == ("wrong_answer",) * 2  # there is no numpy to ask
     infinite = EVALPLUS_TEST.replace("import numpy", "from math import inf\nimport numpy").replace("'xyzyx'", "inf")
     (problem,) = load(HUMANEVAL | {"test": infinite})
     assert (
@@ -297,13 +299,14 @@ def test_the_time_limit_of_taco_and_code_contests_is_the_limit_of_the_tests(load
     assert sandbox.submit(problem.program(busy)).result().verdicts == ("timeout", "timeout")
     (problem,) = load(APPS_STDIN)
     assert passes(sandbox, problem, busy) == (True, True)
-    for limit, words in (
-        ("soon", "not as apps has it"),
-        ("-1", "a time limit of -1.0 s"),
-        ("nan", "a time limit of nan s"),
-    ):
-        with pytest.raises(UsageError, match=f"line 1: .*{words}"):
+    for limit in ("soon", "-1", "nan", "1000 ms"):
+        with pytest.raises(UsageError, match="line 1: field 'time_limit': expected seconds, got "):
             load(APPS_STDIN | {"time_limit": limit})
+    own = {"task_id": "a", "prompt": "def f(x):\n", "entry_point": "f", "tests": [{"args": [1], "expected": 1}]}
+    assert load(own | {"cpu_seconds": 0.3})[0].cpu_seconds == 0.3
+    for row in (own | {"cpu_seconds": 0}, own | {"cpu_seconds": "2"}, APPS_STDIN | {"time_limit": "0 seconds"}):
+        with pytest.raises(UsageError, match="line 1: field 'tests': a time limit of .*, where a number of seconds"):
+            load(row)
 
 
 def test_apps_and_taco(load, sandbox):

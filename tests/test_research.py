@@ -49,8 +49,8 @@ def not_a_number(outcomes, mask):
     return torch.full(outcomes.shape[:2], math.nan)
 
 
-def infinite_without_a_full_pass(outcomes, mask):
-    return 1 / outcomes.all(-1).float()
+def infinite_without_a_pass(outcomes, mask):
+    return 1 / outcomes.any(-1).float()
 
 
 def failing(outcomes, mask):
@@ -73,9 +73,9 @@ def a_list(outcomes, mask):
             r"must return a tensor of shape \[1, 4\] of finite numbers, not tensor\(.*, of shape \[1, 3\]",
         ),
         (nothing, ".*finite numbers, not None"),
-        (a_list, r".*finite numbers, not \[\[[\d., ]+\]\]"),
+        (a_list, r".*finite numbers, not \[\[[\d., ]+\]\], of shape \[\]"),
         (not_a_number, r".*finite numbers, not tensor\(\[\[nan"),
-        (infinite_without_a_full_pass, r".*finite numbers, not tensor\(\[\[inf"),
+        (infinite_without_a_pass, r".*finite numbers, not tensor\(\[\[inf, 1., 1., 1."),
         (failing, r"raised RuntimeError\('mean\(\): "),
         (of_four_arguments, "raised TypeError.*more"),
     ],
@@ -102,6 +102,49 @@ def test_rewards_of_other_types_become_float32_and_see_clones(monkeypatch, kind)
     rewards = find_reward("mine")(outcomes, mask, "a rollout")
     assert rewards.dtype == torch.float32 and rewards.tolist() == [[1.0, 0.0]]
     assert outcomes.tolist() == [[[True, False], [False, False]]] and mask.all()
+
+
+def test_who_gets_the_rollout(monkeypatch):
+    group, nought = outcomes_of(["10", "00"]), torch.zeros(1, 2)
+    for takes, expected in (
+        (lambda outcomes, mask, rollout: rollout, True),
+        (lambda outcomes, mask, batch: batch, True),
+        (lambda outcomes, mask, rollout=nought: rollout, True),
+        (lambda outcomes, mask, power=nought: power, False),
+        (lambda outcomes, mask, **others: others.get("rollout", nought), False),
+        (lambda *both: both[2] if len(both) > 2 else nought, False),
+    ):
+        monkeypatch.setitem(REWARDS, "mine", takes)
+        rewards = find_reward("mine")(*group, torch.ones(1, 2))
+        assert rewards.any() == expected
+
+
+class Callable:
+    def __call__(self, outcomes, mask):
+        return outcomes.float().mean(-1)
+
+
+def test_a_run_with_a_reward_whose_source_is_not_known_can_be_resumed(toy, monkeypatch, tmp_path):
+    settings = SMALL | {"reward": "mine"}
+    monkeypatch.setitem(REWARDS, "mine", Callable())
+    folder = train(Config(out=str(tmp_path / "run"), steps=1, **settings))
+    monkeypatch.setitem(REWARDS, "mine", Callable())
+    train(Config(resume=str(folder), **settings | {"steps": 2}))
+    monkeypatch.delitem(REWARDS, "mine")  # as for minirl inspect and minirl plot, in another process
+    rows = read_jsonl(folder / "rollouts" / "step_000002.jsonl")
+    assert "mine" in inspect_group(rows, 0, ["binary", "mine"])
+    assert minirl.main(["inspect", str(folder)]) == 0
+
+
+def test_a_reward_may_lie_in_a_package(monkeypatch, tmp_path):
+    (tmp_path / "pack_of_rewards").mkdir()
+    code = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n@dataclass\nclass A:\n    x: int\n\n"
+    )
+    code += "def mine(outcomes, mask):\n    return outcomes.float().mean(-1)\n"
+    (tmp_path / "pack_of_rewards" / "__init__.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert find_reward("pack_of_rewards.mine")(*outcomes_of(["10", "00"])).tolist() == [[0.5, 0.0]]
 
 
 LENGTHY = """
@@ -135,7 +178,7 @@ def test_a_reward_may_read_the_rollout_and_the_run_keeps_its_source(toy, capsys,
     file.write_text(file.read_text().replace("0.2 *", "0.3 *"))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     code, _, err = run_main(capsys, "--resume", folder, "--steps", 3)
-    assert code == 2 and f"has changed: the run was made with the one in {folder / 'reward.py'}" in err
+    assert code == 2 and f"has changed; it was {folder / 'reward.py'}: put it back" in err
     assert {path: path.read_bytes() for path in before} == before
     file.write_text(file.read_text().replace("0.3 *", "0.2 *"))
     assert run_main(capsys, "--resume", folder, "--steps", 3)[0] == 0
@@ -203,8 +246,24 @@ def test_an_interrupted_evaluation_goes_on_and_knows_its_settings(toy, capsys, m
     code, out, _ = run_main(capsys, *flags, "part.jsonl")
     assert code == 0 and "6 problems" in out and parts[3:] == [[row["task_id"] for row in whole[4:]]]
     assert Path("part.jsonl").read_text() == Path("whole.jsonl").read_text()
+    cut = Path("whole.jsonl").read_text()[:-100]  # a kill in the middle of a line
+    Path("part.jsonl").write_text(cut)
+    assert run_main(capsys, *flags, "part.jsonl")[0] == 0
+    assert Path("part.jsonl").read_text() == Path("whole.jsonl").read_text()
+    Path("notes.txt").write_text("my notes")
+    Path("list.json").write_text("[1,2]")
+    Path("folder").mkdir()
+    for name in ("notes.txt", "list.json", "folder"):
+        code, _, err = run_main(capsys, *flags, name)
+        assert code == 2 and f"{name} is no evaluation" in err, err
+    assert Path("notes.txt").read_text() == "my notes"
+    for change in (["--toy-seed", 1], ["--levels", 3], ["--cpu-seconds", 1]):
+        write_jsonl(Path("part.jsonl"), whole[:2])
+        code, _, err = run_main(capsys, *flags, "part.jsonl", *change)
+        assert code == 2 and "no evaluation with these settings" in err, change
+    write_jsonl(Path("part.jsonl"), whole)
     code, _, err = run_main(capsys, *flags, "part.jsonl", "--eval-size", 7, "--eval-temperature", 0.5)
-    assert code == 2 and "of other settings" in err
+    assert code == 2 and "no evaluation with these settings that could go on" in err
     assert run_main(capsys, *flags, "cool.jsonl", "--eval-temperature", 0.5)[0] == 0
     assert "measured with different settings: eval_temperature (1.0, 0.5)" in minirl.compare(
         [Path("whole.jsonl"), Path("cool.jsonl")]
@@ -227,7 +286,6 @@ def test_clip_high_lets_a_ratio_grow_further(toy, monkeypatch, tmp_path):
     monkeypatch.setattr(minirl, "policy_loss", lambda *given: calls.append(given) or policy_loss(*given))
     train(Config(out=str(tmp_path / "run"), steps=1, clip_high=0.28, **SMALL))
     assert calls and all((clip, high) == (0.2, 0.28) for *_, clip, _, _, high in calls)
-    assert Config().clip_high == 0.2 == Config(clip_high=0.3).clip and Config(clip=0.1).clip_high == 0.1
 
 
 def test_the_best_checkpoint_is_kept(toy, monkeypatch, tmp_path):

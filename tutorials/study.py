@@ -51,6 +51,7 @@ from minirl import (
     UsageError,
     count_cores,
     find_checkpoint,
+    find_reward,
     load_policy,
     outcomes_of_rows,
     pass_at_k,
@@ -141,7 +142,7 @@ def check_study(study: dict[str, Any]) -> None:
             raise UsageError(f"a study has the fields {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
         runs = seeded_runs(study)
         for run in runs + all_tuning_runs(study):
-            Config(**settings_of(study, run))
+            find_reward(Config(**settings_of(study, run)).reward)
         if not runs or len({json.dumps(run, sort_keys=True) for run in runs}) < len(runs):
             raise UsageError("a study needs at least one run, and none twice")
     except UsageError:
