@@ -243,12 +243,10 @@ def test_an_interrupted_evaluation_goes_on_and_knows_its_settings(toy, capsys, m
     code, _, err = run_main(capsys, *flags, "part.jsonl")
     assert code == 130 and "--resume" not in err
     assert Path("part.jsonl").read_text() == "".join(json.dumps(row) + "\n" for row in whole[:4])
+    with Path("part.jsonl").open("a") as file:  # a kill in the middle of a line
+        file.write(json.dumps(whole[4])[:-100])
     code, out, _ = run_main(capsys, *flags, "part.jsonl")
     assert code == 0 and "6 problems" in out and parts[3:] == [[row["task_id"] for row in whole[4:]]]
-    assert Path("part.jsonl").read_text() == Path("whole.jsonl").read_text()
-    cut = Path("whole.jsonl").read_text()[:-100]  # a kill in the middle of a line
-    Path("part.jsonl").write_text(cut)
-    assert run_main(capsys, *flags, "part.jsonl")[0] == 0
     assert Path("part.jsonl").read_text() == Path("whole.jsonl").read_text()
     Path("notes.txt").write_text("my notes")
     Path("list.json").write_text("[1,2]")
@@ -257,11 +255,9 @@ def test_an_interrupted_evaluation_goes_on_and_knows_its_settings(toy, capsys, m
         code, _, err = run_main(capsys, *flags, name)
         assert code == 2 and f"{name} is no evaluation" in err, err
     assert Path("notes.txt").read_text() == "my notes"
-    for change in (["--toy-seed", 1], ["--levels", 3], ["--cpu-seconds", 1]):
-        write_jsonl(Path("part.jsonl"), whole[:2])
-        code, _, err = run_main(capsys, *flags, "part.jsonl", *change)
-        assert code == 2 and "no evaluation with these settings" in err, change
-    write_jsonl(Path("part.jsonl"), whole)
+    write_jsonl(Path("few.jsonl"), whole[:2])
+    code, _, err = run_main(capsys, *flags, "few.jsonl", "--cpu-seconds", 1)
+    assert code == 2 and "no evaluation with these settings" in err
     code, _, err = run_main(capsys, *flags, "part.jsonl", "--eval-size", 7, "--eval-temperature", 0.5)
     assert code == 2 and "no evaluation with these settings that could go on" in err
     assert run_main(capsys, *flags, "cool.jsonl", "--eval-temperature", 0.5)[0] == 0
