@@ -452,8 +452,8 @@ def sample(
     texts = []
     for p, prompt in enumerate(prompts):
         texts.append([text_of(policy, prompt, ids[p, g][mask[p, g]].tolist()) for g in range(group_size)])
-    last = texts, temperature, cut_off.view(shape[:2]), policy.prompt_style == "verbatim"
-    return Rollout(prompt_ids, prompt_mask, ids, mask, logprobs, entropy, *last)
+    verbatim, cut_off = policy.prompt_style == "verbatim", cut_off.view(shape[:2])
+    return Rollout(prompt_ids, prompt_mask, ids, mask, logprobs, entropy, texts, temperature, cut_off, verbatim)
 
 
 def fitting_prompts(policy: Policy, problems: Sequence[Problem], max_new_tokens: int) -> list[list[int]]:
@@ -921,8 +921,8 @@ def train(
                 group["lr"] = config.lr * min(1.0, step / max(1, config.warmup_steps))
             stats = update(run.policy, run.optimizer, rollout, advantages, config, run.reference)
             clock.append(time.perf_counter())
-            given = problems, rollout, outcomes, mask, rewards, stats, clock
-            on_step(run.finish_step(step, *given))  # log, evaluate, save
+            # Log, evaluate where it is time to, save.
+            on_step(run.finish_step(step, problems, rollout, outcomes, mask, rewards, stats, clock))
     return run.folder
 
 

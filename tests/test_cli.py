@@ -1,4 +1,4 @@
-"""The command line as people know it: help, names that do not exist, settings of other commands, a file of settings."""
+"""The command line as people know it: help, names that do not exist, settings of other commands."""
 
 import re
 import subprocess

@@ -532,7 +532,8 @@ def chosen_study(file: Path | None, quick: bool, folder: Path) -> dict[str, Any]
 def main(argv: list[str] | None = None) -> int:
     """Run a study, print its table, draw its figure. Returns 0, 2 for what the user can mend, 130 after Ctrl-C."""
     try:
-        given, _ = arguments(argv), pyplot()  # without matplotlib, an hour's runs would end without a figure
+        given = arguments(argv)
+        pyplot()  # without matplotlib, an hour's runs would end without a figure
         name = "quick-study" if given.quick else given.study.stem if given.study else "study"
         folder = given.out or Path("runs") / name
         results = run_study(chosen_study(given.study, given.quick, folder), folder, given.jobs)
