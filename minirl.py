@@ -18,7 +18,7 @@ Shapes are written in this order: P problems, G samples a group, T tests, L comp
 What minirl leaves out of PPO and GRPO, and where it would go: a value model and GAE (train, instead of ADVANTAGES), an
 entropy bonus (policy_loss), a learning-rate decay (train, where the rate is set), top-p sampling (sample; the
 log-probabilities must follow), dynamic sampling that replaces dead groups, in which all rewards are equal (train,
-before update).
+before update; tutorials/dynamic_sampling.py has it).
 """
 
 from __future__ import annotations
@@ -756,7 +756,7 @@ class Config:
     """The settings of a run. Every field is a flag of the command line: group_size is --group-size."""
 
     model: str = setting("toy", "toy, a model of the Hugging Face hub, a folder or a run", BOTH, "model")
-    toy_noise: float = setting(0.47, "carelessness of the toy's base model: 0.3 strong, 0.65 very weak", BOTH)
+    toy_noise: float = setting(0.5, "carelessness of the toy's base model: 0.35 strong, 0.7 very weak", BOTH)
     toy_seed: int = setting(0, "seed of the toy's base model; another one is another base", BOTH)
     prompt_style: str = setting("auto", "chat, completion, verbatim; auto: chat for chat models", BOTH, choices=STYLES)
     instruction: str = setting("", "asked in a chat instead of our words, after the problem or around {prompt}", BOTH)
@@ -771,13 +771,13 @@ class Config:
     min_pass: float = setting(0.0, "train on problems which the base model solves at least so often, from 0 to 1")
     max_pass: float = setting(1.0, "... and at most so often (pass@1 of --eval-samples samples)")
 
-    problems_per_step: int = setting(16, "problems (groups) a step", group="sampling", at_least=1)
+    problems_per_step: int = setting(12, "problems (groups) a step", group="sampling", at_least=1)
     group_size: int = setting(8, "samples a group", at_least=1)
     max_new_tokens: int | None = setting(None, "longest completion; default: 512, toy 32", BOTH, at_least=1)
     temperature: float = setting(1.0, "sampling temperature while training", above=0)
     batch_rows: int = setting(256, "most samples drawn at once in an evaluation", BOTH, at_least=1)
 
-    algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=tuple(ADVANTAGES))
+    algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=ADVANTAGES)
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
     clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip_high", above=0)
     clip_high: float | None = setting(None, "a higher one lets rare tokens grow (DAPO); default: clip", above=0)
@@ -1465,9 +1465,9 @@ def first_line(error: BaseException) -> str:
 
 # The toy's base model is warm-started on careless solutions, as a real base model has read buggy code.
 TOY_VOCABULARY = 512
-TOY_MODEL = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4}
+TOY_MODEL = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
 TOY_MODEL |= {"vocab_size": TOY_VOCABULARY, "max_position_embeddings": 128, "tie_word_embeddings": True}
-WARM_STEPS, WARM_BATCH, WARM_LR = 300, 48, 3e-3
+WARM_STEPS, WARM_BATCH, WARM_LR = 500, 32, 3e-3
 
 
 def toy_tokenizer(problems: Sequence[ToyProblem]) -> Any:

@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-HASTY = {"WARM_STEPS": 60, "WARM_BATCH": 24}  # a tenth of the warm start of the toy's base model
+HASTY = {"WARM_STEPS": 100, "WARM_BATCH": 24}  # a seventh of the warm start of the toy's base model
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """Diagnostics of gradients: against single backward passes, the trainer's own gradient, and finite differences."""
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -8,25 +9,31 @@ import pytest
 import torch
 from conftest import tiny_model
 from diagnostics import (
-    bias_and_agreement,
+    compare_updates,
     cosine,
     enumerate_programs,
     exact_report,
+    full_passes_of,
+    gradient_of,
     gradient_report,
     grammar_programs,
     group_census,
     group_tensors,
     live_groups,
+    log_probability,
     misleading_tests,
+    pairs_by_class,
     prefix_values,
+    random_share,
     reliability,
     sample_gradients,
     slot_distances,
     spearman,
+    spearman_ceiling,
     written_rollout,
 )
 from test_math import outcomes_of
-from test_train import gradient_of
+from test_train import gradient_of as trainers_gradient
 
 from minirl import (
     ADVANTAGES,
@@ -93,7 +100,7 @@ def test_gradients_of_samples_equal_single_backward_passes(llama, group):
 def test_the_samples_add_up_to_the_trainers_gradient(llama, group, algorithm):
     rollout, outcomes, mask = group
     advantages = ADVANTAGES[algorithm](pass_rate(outcomes, mask))
-    trainers, _ = gradient_of(llama, rollout, advantages, algorithm=algorithm, max_new_tokens=10)
+    trainers, _ = trainers_gradient(llama, rollout, advantages, algorithm=algorithm, max_new_tokens=10)
     weights = token_weights(rollout.completion_mask[0], NORMALISATION[algorithm], 10)
     summed = advantages[0] @ sample_gradients(llama, rollout, 0, weights)
     assert torch.allclose(-summed, trainers, atol=1e-5 * float(trainers.abs().max()))
@@ -128,13 +135,25 @@ def test_the_report_is_what_its_docstring_says(llama, group):
     advantages = ADVANTAGES["rloo"](binary(outcomes, mask))[0]
     pushes = advantages.abs() * gradients.norm(dim=-1)
     total = advantages @ gradients
-    assert row["cancellation"] == pytest.approx(float(total.norm() / pushes.sum()), rel=1e-5)
-    assert row["orthogonal"] == pytest.approx(math.sqrt(sum(x**2 for x in pushes.tolist())) / float(pushes.sum()))
-    assert row["partial"] == pytest.approx(float(pushes[[1, 3, 4, 5]].sum() / pushes.sum()), rel=1e-5)
-    assert row["own_alignment"] == pytest.approx(torch.cosine_similarity(total, gradients[0], dim=0).item(), abs=1e-5)
+    assert row["kept"] == pytest.approx(float(total.norm() / pushes.sum()), rel=1e-5)
+    assert row["kept_if_orthogonal"] == pytest.approx(
+        math.sqrt(sum(x**2 for x in pushes.tolist())) / float(pushes.sum())
+    )
+    assert row["from_partial"] == pytest.approx(float(pushes[[1, 3, 4, 5]].sum() / pushes.sum()), rel=1e-5)
+    solution = written_rollout(llama, PROBLEM, [PROBLEM.solution])
+    direction = sample_gradients(llama, solution, 0, torch.ones(1, 1))[0]
+    assert row["cosine_to_solution"] == pytest.approx(torch.cosine_similarity(total, direction, dim=0).item(), abs=1e-5)
+    assert row["cosine_to_target"] == row["cosine_to_solution"] and report["cosine_of_targets"] == pytest.approx(
+        1, abs=1e-4
+    )
+    assert report["programs"] == [0, 1, 2, 3, 4, 5], "told apart by their texts"
     assert set(report["rewards"]) == set(REWARDS), "all of them, where none are named"
     dead = gradient_report(llama, PROBLEM, rollout, outcomes & False, mask, config=config, rewards=["binary"])
-    assert math.isnan(dead["rewards"]["binary"]["cancellation"]) and dead["rewards"]["binary"]["gain"] == 0
+    assert math.isnan(dead["rewards"]["binary"]["kept"]) and dead["rewards"]["binary"]["gain"] is None
+    unsolved = dataclasses.replace(PROBLEM, solution=None)
+    report = gradient_report(llama, unsolved, rollout, outcomes, mask, config=config, rewards=["binary"], controls=1)
+    row = report["rewards"]["binary"]
+    assert row["kept"] > 0 and row["gain"] is None and math.isnan(row["cosine_to_target"]) and row["shuffled"] == []
 
 
 def test_one_step_towards_the_solution_makes_it_likelier(llama, sandbox):
@@ -145,11 +164,71 @@ def test_one_step_towards_the_solution_makes_it_likelier(llama, sandbox):
     config = Config(max_new_tokens=40, lr=1e-3, algorithm="rloo")
     report = gradient_report(llama, PROBLEM, rollout, outcomes, mask, config=config, rewards=["binary"])
     row = report["rewards"]["binary"]
-    assert (
-        row["gain"] > 0.1
-        and row["alignment"] > 0.1
-        and row["own_alignment"] == pytest.approx(row["alignment"], abs=1e-4)
-    )
+    assert row["gain"] > 0.1 and row["cosine_to_target"] == row["cosine_to_solution"] > 0.1
+
+
+def test_the_target_is_the_probability_of_all_full_passes_together(llama, sandbox):
+    problem = next(p for p in toy_problems("test", ["predicates"]) if len(full_passes_of(p, sandbox)) > 2)
+    texts = full_passes_of(problem, sandbox)
+    assert problem.solution in texts
+    assert all(result.all_passed for result in sandbox.map([problem.program(text) for text in texts]))
+    target = written_rollout(llama, problem, texts)
+    programs = enumerate_programs(llama, problem, sandbox)
+    probability = float(log_probability(llama, target).detach().exp())
+    assert probability == pytest.approx(float(programs.probabilities @ programs.outcomes.all(-1).float()), rel=1e-4)
+    direction = gradient_of(log_probability(llama, target), llama)
+    assert torch.allclose(direction * probability, programs.gradients[0], atol=1e-4 * float(direction.abs().max()))
+
+    rollout = written_rollout(llama, problem, [texts[0], "    return 0\n"])
+    outcomes, mask = grade([problem], rollout, sandbox)
+    config = Config(max_new_tokens=40, lr=1e-3, algorithm="rloo")
+    settings = {"config": config, "rewards": ["binary"], "full_passes": texts}
+    report = gradient_report(llama, problem, rollout, outcomes, mask, **settings)
+    row, gradients = report["rewards"]["binary"], sample_gradients(llama, rollout, 0, torch.ones(2, 1) / 64)
+    solution = sample_gradients(llama, written_rollout(llama, problem, [problem.solution]), 0, torch.ones(1, 1))[0]
+    assert row["cosine_to_target"] == pytest.approx(cosine(gradients[0] - gradients[1], direction), abs=1e-5)
+    assert row["cosine_to_solution"] == pytest.approx(cosine(gradients[0] - gradients[1], solution), abs=1e-5)
+    assert report["cosine_of_targets"] == pytest.approx(cosine(direction, solution), abs=1e-5)
+
+
+def test_the_controls_are_updates_that_know_nothing(llama, group):
+    """Of six samples the third alone writes the solution: its own advantages gain more than any other ones."""
+    rollout = written_rollout(llama, PROBLEM, ["    return 0\n", "    return xs\n", PROBLEM.solution, "    pass\n"])
+    outcomes = torch.zeros(1, 4, 10, dtype=torch.bool)
+    outcomes[0, 2] = True
+    config = Config(max_new_tokens=40, lr=1e-3, algorithm="grpo")
+    settings = {"config": config, "rewards": ["binary", "pass_rate"], "controls": 12}
+    report = gradient_report(llama, PROBLEM, rollout, outcomes, torch.ones_like(outcomes), **settings)
+    row = report["rewards"]["binary"]
+    assert len(row["shuffled"]) == len(row["random"]) == 12
+    assert max(row["shuffled"]) == pytest.approx(row["gain"], abs=1e-4), "a shuffle may leave them as they are"
+    assert len({round(x, 3) for x in row["shuffled"]}) == 4, "the high one is at any of four places"
+    assert len({round(x, 3) for x in row["random"]}) == 12 and np.mean(row["random"]) < row["gain"] / 2
+
+
+def test_pairs_of_different_programs_by_class():
+    """Two of no test (one written twice), one partial pass, two full passes, in two dimensions."""
+    gradients = torch.tensor([[1.0, 0], [1.0, 0], [3.0, 4.0], [0, 2.0], [-1.0, 0.05]])
+    norms = gradients.norm(dim=-1)
+    cosines = gradients @ gradients.T / norms / norms[:, None]
+    report = {"cosines": cosines.tolist(), "norms": norms.tolist(), "pass_rates": [0, 0, 0.5, 1, 1]}
+    report["programs"] = [0, 0, 2, 3, 4]
+    found = pairs_by_class(report)
+    assert set(found) == {"none-partial", "none-full", "partial-full", "full-full"}, "one program is no pair"
+    assert found["none-partial"] == pytest.approx({"pairs": 2, "product": 3, "cosine": 0.6, "below": 0, "above": 1})
+    assert found["none-full"]["pairs"] == 4 and found["none-full"]["below"] == 0.5 and found["none-full"]["above"] == 0
+    assert found["none-full"]["product"] == pytest.approx(-0.5)
+    assert found["partial-full"]["product"] == pytest.approx((8 - 2.8) / 2)
+    assert (found["partial-full"]["below"], found["partial-full"]["above"]) == (0.5, 0.5)
+    assert found["full-full"]["product"] == pytest.approx(0.1) and found["full-full"]["above"] == 0
+
+
+def test_random_directions_are_nearly_orthogonal():
+    vectors = torch.randn(400, 300, generator=torch.Generator().manual_seed(0))
+    vectors = vectors / vectors.norm(dim=-1, keepdim=True)
+    cosines = (vectors @ vectors.T)[torch.triu_indices(400, 400, 1).unbind()]
+    assert float((cosines > 0.1).float().mean()) == pytest.approx(random_share(300), rel=0.1)
+    assert float((cosines < -0.1).float().mean()) == pytest.approx(random_share(300), rel=0.1)
 
 
 def test_the_grammar_holds_the_solution_and_every_program_once():
@@ -200,9 +279,9 @@ def test_the_exact_report_separates_bias_from_variance(toy, sandbox):
     assert 0 < report["mass"] <= 1.0001 and report["p_full"] <= report["pass_rate"] <= report["mass"]
     cells = [report["rewards"][name][size] for name in ("binary", "pass_rate") for size in (2, 16)]
     for cell in cells:
-        numbers = [cell[name] for name in ("bias", "agreement", "cosine")]
+        numbers = [cell[name] for name in ("cosine_of_mean", "agreement", "cosine_to_target")]
         assert cell["live"] > 1 / 12 or all(math.isnan(x) for x in numbers)
-        assert not abs(cell["cosine"]) > 1.001
+        assert not abs(cell["cosine_to_target"]) > 1.001
     assert cells[1]["live"] >= cells[0]["live"] and cells[3]["live"] >= cells[2]["live"] > 0
     assert cells[3]["agreement"] > cells[2]["agreement"]  # larger groups agree better
 
@@ -211,24 +290,24 @@ def test_rloo_climbs_the_exact_gradient_in_expectation(toy, sandbox):
     """So the bias of the pass rate is the cosine of the two objectives' exact gradients, and that of binary is 1."""
     settings = {"group_sizes": (8,), "groups": 60, "rewards": ["binary", "pass_rate"], "algorithm": "rloo"}
     report = exact_report(toy.load_policy("toy"), toy_problems("train", ["predicates"])[0], sandbox, **settings)
-    assert report["rewards"]["pass_rate"][8]["bias"] == pytest.approx(report["cosine"], abs=0.1)
-    assert report["rewards"]["binary"][8]["bias"] == pytest.approx(1.0, abs=0.1)
+    assert report["rewards"]["pass_rate"][8]["cosine_of_mean"] == pytest.approx(report["cosine"], abs=0.1)
+    assert report["rewards"]["binary"][8]["cosine_of_mean"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_bias_and_agreement_do_not_depend_on_how_few_updates_there_are():
+def test_cosine_of_mean_and_agreement_do_not_depend_on_how_few_updates_there_are():
     """Updates around a mean whose cosine with the target is 0.6: the means of six updates alone would say 0.5."""
     rng = torch.Generator().manual_seed(0)
     target, mean = torch.zeros(400), torch.zeros(400)
     target[0], mean[0], mean[1] = 2.0, 0.6, 0.8
     updates = mean + torch.randn(3000, 400, generator=rng) / 20 * 1.6  # |u|^2 is about 1 + 2.56
-    few = [bias_and_agreement(part, target) for part in updates.split(6)]
+    few = [compare_updates(part, target) for part in updates.split(6)]
     found = {name: float(np.mean([cell[name] for cell in few])) for name in few[0]}
-    assert found["bias"] == pytest.approx(0.6, abs=0.05)
+    assert found["cosine_of_mean"] == pytest.approx(0.6, abs=0.05)
     assert found["agreement"] == pytest.approx(3.56**-0.5, abs=0.03)
-    assert found["cosine"] == pytest.approx(0.6 * 3.56**-0.5, abs=0.02)
+    assert found["cosine_to_target"] == pytest.approx(0.6 * 3.56**-0.5, abs=0.02)
     naive = np.mean([cosine(part.mean(0), target) for part in updates.split(6)])
     assert naive < 0.53  # what the test is for
-    assert math.isnan(bias_and_agreement(updates[:1], target)["bias"])
+    assert math.isnan(compare_updates(updates[:1], target)["cosine_of_mean"])
 
 
 def test_slot_distances_count_slots_to_the_nearest_full_pass(sandbox):
@@ -271,6 +350,15 @@ def test_spearman_is_the_correlation_of_ranks():
 
     assert spearman(a, b) == pytest.approx(np.corrcoef(slow_ranks(a), slow_ranks(b))[0, 1])
     assert spearman(a, -a) == pytest.approx(-1) and math.isnan(spearman(a, np.zeros(50)))
+
+
+def test_ties_bound_the_rank_correlation():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(4, size=12), rng.integers(3, size=12)
+    ceiling = spearman_ceiling(a, b)
+    assert ceiling < 0.999 and spearman_ceiling(a, a) == pytest.approx(1)
+    assert all(spearman(rng.permutation(a), b) <= ceiling + 1e-9 for _ in range(2000))
+    assert reliability(a / 4, b, np.arange(12))["ceiling"] == pytest.approx(ceiling)
 
 
 def test_reliability_bins_and_correlates():

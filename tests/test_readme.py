@@ -196,54 +196,56 @@ def committed_study():
 
 
 @functools.cache
-def table() -> str:
+def tables() -> tuple[str, str]:
+    """Of the base models before training, and of the study."""
     with pytest.MonkeyPatch.context() as patch:
         results, summary = committed_study()
         patch.setattr(claims, "study_summary", lambda read: summary if read == results else None)
-        return claims.table()
+        return claims.table(), claims.table_of_study()
 
 
 def test_the_claims_are_those_of_the_committed_measurements():
     page = read(CLAIMS)
-    assert [line for line in table().splitlines() if line not in page] == []
+    assert [line for table in tables() for line in table.splitlines() if line not in page] == []
 
 
 def test_the_readmes_claims_are_those_of_the_page_of_claims():
-    rows = [line.strip("| ").split(" | ") for line in table().splitlines()]
+    rows = [line.strip("| ").split(" | ") for table in tables() for line in table.splitlines()]
     labels = [row[0] for row in rows]
 
     def cells(label: str, below: int = 0) -> list[str]:
         (place,) = (i for i, other in enumerate(labels) if other.startswith(label))
         return rows[place + below][1:]
 
-    def means(label: str) -> str:
-        return ", ".join(cell.split(" [")[0] for cell in cells(label))
+    def weak(label: str, below: int = 0) -> str:
+        return cells(label, below)[2].split(" [")[0]
 
     text = in_one_line(read(FRONT))
     section = text[text.index("## The paper's claims") : text.index("## The tutorials")]
-    binary, pass_rate = (cells("(i) groups of 8", below)[0].split(" [")[0] for below in (0, 1))
-    assert f"on the weak base {pass_rate} of the groups of 8 samples have a signal, under binary {binary}" in section
+    signal = "(i) groups of 8"
+    assert f"{weak(signal, 1)} of the groups of 8 samples have a signal, under binary {weak(signal)}" in section
     final = [cell for below in (0, 1, 2) for cell in cells("(ii) final pass@1", below) if cell.strip(" |")]
-    assert f"lower in 7 of 7 comparisons, {final[1].split('],')[0]}] on the middling base" in section
+    assert f"lower in 7 of 7 comparisons, {final[1]} on the middling base" in section
     assert len(final) == 7 and all(cell.startswith("-") for cell in final)
-    assert means("... share of these groups in which it gains") in section
-    assert means("(iv) rank correlation") in section
-    left = cells("... what is left of all pushes")[0].split(" [")[0]
-    cosine = cells("(v) cosine of two partial")[0].split(" [")[0]
-    assert f"{left} of all pushes is left; a pair's mean cosine is {cosine} (weak base)" in section
+    gains = "... share of these groups that gain"
+    assert f"gains in {weak(gains)} of the groups, its advantages shuffled in {weak(gains, 1)}" in section
+    completed = weak("(iv) prefixes completed", 2)
+    assert f"a wrong sample that passes 0.7 of the tests or more is completed to a full pass {completed}" in section
+    below, above = (weak("... share of pairs below -0.1: partial-partial", place) for place in (0, 1))
+    assert f"{below} of the pairs have a cosine below -0.1, {above} above +0.1" in section
 
 
 def test_the_gradients_of_the_real_model_are_those_that_were_measured():
     rows = [json.loads(claims.MODEL_FILE.read_text())]
     groups = rows[0]["gradients"]
-    pairs = [claims.mean_of([[group["pairs"][kind] for group in groups]]) for kind in ("partial-partial", "any-any")]
-    reports = [claims.of_reports(rows, "grpo", "pass_rate", name) for name in ("cancellation", "orthogonal")]
-    alignment = claims.of_reports(rows, "grpo", "pass_rate", "alignment", False)
+    pairs = [claims.of_pairs(rows, kind, "cosine") for kind in ("partial-partial", "any-any")]
+    reports = [claims.of_reports(rows, "pass_rate", name) for name in ("kept", "kept_if_orthogonal")]
+    to_target = claims.of_reports(rows, "pass_rate", "cosine_to_target", False)
     page = read(CLAIMS)
     start, end = page.index("## On a pretrained model"), page.index("## Where the toy may not")
     paragraph = in_one_line(page[start:end])
-    assert [cell for cell in (*pairs, *reports, alignment) if cell not in paragraph] == []
-    gains = [report["gain"] for group in groups for report in group["reports"]["grpo"].values()]
+    assert [cell for cell in (*pairs, *reports, to_target) if cell not in paragraph] == []
+    gains = [report["gain"] for group in groups for report in group["rewards"].values() if report["gain"] is not None]
     assert f"{min(gains):.1f} to {max(gains):+.1f} nats" in paragraph
     assert len(groups) == 16 and sum(group["has_full_pass"] for group in groups) == 4
 
@@ -253,12 +255,10 @@ def test_the_study_of_the_page_of_claims_is_one():
     study.check_study(json.loads(example))
 
 
-def test_the_committed_study_is_minirls_own_and_whole():
+def test_the_committed_study_is_whole():
     results, summary = committed_study()
-    assert results["study"] == study.STUDY
-    conditions = study.conditions_of(study.STUDY)
     runs = [{name: value for name, value in row["run"].items() if name != "lr"} for row in results["runs"]]
-    expected = [condition | {"seed": seed} for condition in conditions for seed in range(5)]
+    expected = study.seeded_runs(results["study"])
     assert len(runs) == len(expected) and all(run in runs for run in expected)
     assert study.study_table(results, summary) + "\n" == (RESULTS / "study" / "table.md").read_text()
 

@@ -1,6 +1,8 @@
 """tutorials/study.py: the grid, its results, and what is computed from them."""
 
+import itertools
 import json
+import math
 import os
 import re
 import subprocess
@@ -8,19 +10,22 @@ import sys
 import time
 from pathlib import Path
 
+import dynamic_sampling
 import numpy as np
 import pytest
 import study as studies
+import torch
 from conftest import tiny_model
-from rewards import OTHER_REWARDS
 from study import (
-    QUICK_STUDY,
+    REMEDIES,
+    STUDIES,
     STUDY,
     RememberingSandbox,
     check_study,
     conditions_of,
     crossed_interval,
     run_study,
+    seed_interval,
     seeded_runs,
     study_run,
     study_summary,
@@ -46,7 +51,7 @@ def model(tmp_path_factory, tokenizer):
 
 def row(reward, seed, counts, before=((0, 0), (0, 0)), **others):
     """A row of results: two problems of two tests, two samples each."""
-    evaluations = {"0": [list(c) for c in before], "2": [list(c) for c in counts]}
+    evaluations = {step: [list(c) for c in cells] for step, cells in (("0", before), ("1", before), ("2", counts))}
     run = {"reward": reward, **others, "seed": seed}
     return {
         "run": run,
@@ -58,16 +63,20 @@ def row(reward, seed, counts, before=((0, 0), (0, 0)), **others):
 
 
 def test_the_studies_of_the_repository_are_studies():
-    for study in (STUDY, QUICK_STUDY):
+    for study in STUDIES.values():
         check_study(study)
-    conditions = conditions_of(STUDY)
-    main = {(c["toy_noise"], c["algorithm"], c["reward"]) for c in conditions}
-    for reward in ("binary", "pass_rate", "gated", "hard_tests"):
-        assert {(noise, a, reward) for noise in (0.65, 0.47, 0.3) for a in ("grpo", "rloo")} <= main
-    ten = {"binary", "pass_rate", "gated", "hard_tests", *OTHER_REWARDS}
-    assert {reward for noise, _, reward in main if noise == 0.65} == ten
-    assert len(STUDY["seeds"]) == 5 and (0.65, "dr_grpo", "binary") in main
-    assert [run["lr"] for run in tuning_runs(STUDY, conditions[0])] == pytest.approx([2e-4, 4e-4, 8e-4])
+    seeds: dict[tuple, set] = {}
+    for run in seeded_runs(STUDY):
+        condition = (run["toy_noise"], run["algorithm"], run["reward"], run.get("lr"))
+        seeds.setdefault(condition, set()).add(run["seed"])
+    for noise, algorithm in itertools.product((0.35, 0.5, 0.7, 0.82), ("grpo", "rloo")):
+        for reward in ("gated", "hard_tests"):
+            assert seeds.pop((noise, algorithm, reward, None)) == {0, 1, 2, 3, 4}
+        for reward, lr in itertools.product(("binary", "pass_rate"), (None, 2e-4)):
+            assert seeds.pop((noise, algorithm, reward, lr)) == set(range(8)), "the pair, and once more at one rate"
+    assert not seeds
+    tried = [(run["lr"], run["toy_seed"]) for run in tuning_runs(STUDY, conditions_of(STUDY)[0])]
+    assert sorted(tried) == [(lr, base) for lr in (1e-4, 2e-4, 4e-4) for base in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -129,8 +138,58 @@ def test_a_study_runs_what_is_missing_with_the_best_learning_rate(model, tmp_pat
     other = found["binary", 1]
     assert last["evaluations"]["0"] == other["evaluations"]["0"], "the runs of a seed begin with the same samples"
     assert run_study(study, tmp_path) == results, "nothing is left to do"
-    with pytest.raises(UsageError, match="another study"):
-        run_study(study | {"seeds": [0]}, tmp_path)
+    assert run_study(study | {"seeds": [1]}, tmp_path)["runs"] == results["runs"], "a study may grow, or shrink"
+    with pytest.raises(UsageError, match="other settings"):
+        run_study(study | {"settings": SETTINGS}, tmp_path)
+
+
+def tuning_rows(scores):
+    """Rows of results: {rate: the score of each base}."""
+    return [
+        {"run": {"reward": "gated", "seed": 9, "toy_seed": i, "lr": rate}, "training": {"full_pass": [0.0, score]}}
+        for rate, of_rate in scores.items()
+        for i, score in enumerate(of_rate)
+    ]
+
+
+def test_the_range_of_learning_rates_grows_until_the_best_one_is_inside():
+    tune = {"lr_factors": [0.5, 1, 2], "seed": 9, "toy_seed": [0, 1], "grow": 2}
+    study = {"grids": [{"reward": ["gated"]}], "seeds": [0], "settings": {"lr": 0.25}, "tune": tune}
+
+    def rates(scores):
+        runs = tuning_runs(study, {"reward": "gated"}, tuning_rows(scores))
+        return sorted({run["lr"] for run in runs})
+
+    def tuned(scores):
+        return studies.tuned_rate(study, tuning_rows(scores), {"reward": "gated", "seed": 3})["lr"]
+
+    first = {0.125: [0.1, 0.2], 0.25: [0.3, 0.2], 0.5: [0.4, 0.3]}
+    assert rates({}) == rates({0.125: [0.5, 0.5]}) == [0.125, 0.25, 0.5], "not before the range is known"
+    assert rates(first) == [0.125, 0.25, 0.5, 1.0]
+    assert tuned(first | {1.0: [0.0, 0.5]}) == 0.5, "the mean of both bases counts"
+    assert rates(first | {1.0: [0.5, 0.5]}) == [0.125, 0.25, 0.5, 1.0, 2.0]
+    last = first | {1.0: [0.5, 0.5], 2.0: [0.6, 0.6]}
+    assert rates(last) == [0.125, 0.25, 0.5, 1.0, 2.0] and tuned(last) == 2.0, "twice is enough"
+    assert rates(first | {0.125: [0.9, 0.9]}) == [0.0625, 0.125, 0.25, 0.5]
+    assert tuning_runs(study, {"reward": "gated", "lr": 0.25}) == [], "a rate that is given is not tuned"
+
+
+def test_a_rate_that_is_given_and_is_the_best_one_is_run_once():
+    tune = {"lr_factors": [0.5, 1], "seed": 9, "toy_seed": [0, 1]}
+    grids = [{"reward": ["gated"]}, {"reward": ["gated"], "lr": [0.25, 0.125]}, {"reward": ["elite"], "seed": [0, 5]}]
+    study = {"grids": grids, "seeds": [0, 1], "settings": {"lr": 0.25}, "tune": tune}
+    done = tuning_rows({0.125: [0.1, 0.2], 0.25: [0.3, 0.2]})
+    done += [{**row, "run": row["run"] | {"reward": "elite"}} for row in done]
+    results = {"study": study, "seconds": 1.0, "tuning": done, "runs": []}
+    runs = studies.tuned_runs(study, results, seeded_runs(study))
+    given = [(run["reward"], run["lr"], run["seed"]) for run in runs]
+    assert sorted(given) == sorted(
+        [("gated", lr, seed) for lr in (0.25, 0.125) for seed in (0, 1)] + [("elite", 0.25, seed) for seed in (0, 5)]
+    )
+    results["runs"] = [row("gated", seed, [(2, 2), (2, 0)], lr=0.25) for seed in (0, 1)]
+    found = study_summary(results)
+    assert [line["condition"].get("lr") for line in found] == [None, 0.25], "the same two runs answer both questions"
+    assert [line["seeds"] for line in found] == [2, 2]
 
 
 def test_a_killed_run_of_a_study_goes_on(model, tmp_path, monkeypatch):
@@ -152,6 +211,56 @@ def test_a_killed_run_of_a_study_goes_on(model, tmp_path, monkeypatch):
     assert resumed | {"seconds": 0} == whole | {"seconds": 0}
 
 
+def test_a_run_with_stages_goes_from_one_to_the_next(model, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def first(outcomes, mask, rollout): return rollout.completion_ids[..., 0].float()"
+    )
+    settings = SETTINGS | {"model": model, "lr": 0.05, "seed": 3}
+    stages = [{"reward": f"{tmp_path / 'mine.py'}:first", "steps": 2}, {"levels": [1, 2], "steps": 3}]
+    check_study({"grids": [{"stages": [stages]}], "seeds": [0], "settings": settings})
+    with pytest.raises(UsageError, match="no_such"):
+        check_study({"grids": [{"stages": [[{}, {"reward": "no_such"}]]}], "seeds": [0]})
+    found = study_run(settings | {"stages": stages}, tmp_path / "run")
+    assert list(found["evaluations"]) == ["0", "1", "2", "3", "4", "5"] and len(found["training"]["full_pass"]) == 5
+    first, second = (minirl.read_jsonl(tmp_path / f"run/stage_{i}/metrics.jsonl") for i in (1, 2))
+    assert found["training"]["entropy"] == [round(row["entropy"], 4) for row in (*first, *second) if row["step"]]
+    of_stages = [json.loads((tmp_path / f"run/stage_{i}/config.json").read_text()) for i in (1, 2)]
+    assert [config["reward"] for config in of_stages] == [stages[0]["reward"], "binary"]
+    assert of_stages[1]["model"] == str(tmp_path / "run/stage_1") and of_stages[1]["levels"] == [1, 2]
+    alone = study_run(settings | stages[1], tmp_path / "alone")
+    assert alone["training"]["entropy"] != found["training"]["entropy"][2:], "it began with the weights of the first"
+    assert not list(tmp_path.glob("run/*/checkpoint"))
+
+
+def test_remedies_draw_as_many_programs_as_what_they_are_compared_with():
+    conditions = conditions_of(REMEDIES)
+    assert len(conditions) == 20 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
+    for condition in conditions:
+        programs = 0
+        for stage in studies.stages_of(condition):
+            config = studies.config_of(stage)
+            programs += config.steps * config.problems_per_step * config.group_size
+        problems = minirl.toy_problems("train", condition.get("families", list(minirl.FAMILIES)))
+        if "min_pass" in condition:
+            programs += len(problems) * config.eval_samples
+        total = {0.7: 600, 0.82: 1000}[condition["toy_noise"]] * 96
+        assert total - 96 < programs <= total, condition
+
+
+def test_a_run_that_redraws_dead_groups_is_dynamic_samplings(model, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        dynamic_sampling, "train", lambda *args, **settings: found.append(settings) or studies.train(*args)
+    )
+    study_run(SETTINGS | {"model": model, "live_groups": 3}, tmp_path / "run")
+    assert found == [{"live_groups": 3}]
+
+
+def test_without_a_baseline_only_samples_with_a_reward_push():
+    rewards = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+    assert minirl.ADVANTAGES["no_baseline"](rewards).tolist() == [[0.0, 1.0], [0.0, 0.0]]
+
+
 def test_the_interval_resamples_seeds_and_problems():
     assert crossed_interval(np.full((5, 7), 0.25)) == pytest.approx((0.25, 0.25, 0.25))
     rng = np.random.default_rng(1)
@@ -165,6 +274,25 @@ def test_the_interval_resamples_seeds_and_problems():
         assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.1)
 
 
+def test_the_interval_over_seeds_is_students_and_knows_its_power():
+    found = seed_interval(np.array([[0.1, 0.3], [0.4, 0.4], [0.6, 0.6], [0.3, 0.5], [0.0, 0.4]]))
+    means = [0.2, 0.4, 0.6, 0.4, 0.2]
+    error = np.std(means, ddof=1) / 5**0.5
+    assert found["mean"] == pytest.approx(0.36)
+    assert found["high"] - 0.36 == pytest.approx(2.776 * error, rel=1e-3) == 0.36 - found["low"]
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(4000, 5, 1))
+    intervals = [seed_interval(x) for x in noise]
+    wrong = np.mean([not x["low"] < 0 < x["high"] for x in intervals])
+    assert 0.04 < wrong < 0.06, "95 % means 95 %, with five seeds"
+    far = np.mean([x["detectable"] for x in intervals])
+    seen = np.mean([x["low"] + far > 0 for x in intervals])
+    assert 0.75 < seen < 0.9, "a true difference of that size is seen four times in five"
+    alone = seed_interval(np.array([[0.1, 0.3]]))
+    assert alone["mean"] == pytest.approx(0.2) and math.isnan(alone["low"])
+    assert studies.in_brackets(alone) == "0.200" and studies.in_brackets(found, "+", 2) == "+0.36 [+0.15, +0.57]"
+
+
 def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     study = {"grids": [{"reward": ["binary", "gated"]}], "seeds": [0, 1]}
     runs = [
@@ -176,13 +304,19 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     results = {"study": study, "seconds": 60.0, "tuning": [], "runs": runs}
     binary, gated = study_summary(results)
     assert binary["difference"] is None and binary["collapsed"] == 1 and gated["collapsed"] == 0
-    assert binary["pass@1"][0] == pytest.approx(0.125) and gated["pass@1"][0] == pytest.approx(0.5)
-    assert binary["pass@2"][0] == pytest.approx(0.25) and binary["pass_rate"][0] == pytest.approx(0.25)
-    assert gated["area"][0] == pytest.approx(0.25) and binary["before"][0] == pytest.approx(0.125)
-    mean, low, high = gated["difference"]["pass@1"]
-    assert mean == pytest.approx((0 + 0.75) / 2) and low == 0 and high == 1 and gated["difference"]["above"] == 1
+    assert binary["pass@1"]["mean"] == pytest.approx(0.125) and gated["pass@1"]["mean"] == pytest.approx(0.5)
+    assert binary["pass@2"]["mean"] == pytest.approx(0.25) and binary["pass_rate"]["mean"] == pytest.approx(0.25)
+    assert gated["area"]["mean"] == pytest.approx(0.125) and binary["before"]["mean"] == pytest.approx(0.125)
+    difference = gated["difference"]["pass@1"]
+    assert difference["mean"] == pytest.approx((0 + 0.75) / 2)
+    assert difference["low"] == pytest.approx(0.375 - 12.706 * 0.375, abs=1e-3), (
+        "Student's t with one degree of freedom"
+    )
+    assert binary["rise"]["mean"] == 1.0, "from 0 in the last quarter but one to 1 in the last"
+    assert gated["difference"]["above"] == 1 and gated["difference"]["pairs"] == 2
     table = study_table(results, [binary, gated])
-    assert "| gated |  | 0.500 |" in table and "| +0.375 [+0.000, +1.000] | 1 of 2 |" in table and "| 1 of 2 |" in table
+    shown = studies.in_brackets(difference, "+")
+    assert "| gated |  | 0.500 |" in table and f"| {shown} | {difference['detectable']:.3f} | 1 of 2 |" in table
     first_seed = {**results, "runs": runs[:1] + runs[1:2]}
     assert study_summary(first_seed)[1]["difference"] is None, "no pair yet"
 
@@ -196,8 +330,8 @@ def test_a_figure_and_a_table_come_from_saved_results_alone(tmp_path, capsys, mo
     Path("done/results.json").write_text(json.dumps(results))
     assert studies.main(["--out", "done"]) == 0
     assert Path("done/table.md").read_text().strip() in capsys.readouterr().out
-    assert Path("done/figure.png").stat().st_size > 10_000
-    wrong = ["nowhere.json", "done/table.md", "--quick done/results.json", "done/results.json", "--jobs -1", "--sed"]
+    assert all(Path(f"done/{name}.png").stat().st_size > 10_000 for name in ("curves", "differences"))
+    wrong = ["nowhere.json", "done/table.md", "quick --jobs", "done/results.json", "--jobs -1", "--sed"]
     for line in wrong:
         assert studies.main(line.split()) == 2
         assert capsys.readouterr().err.count("\n") == 1
@@ -210,13 +344,13 @@ def test_a_study_that_is_interrupted_says_how_it_goes_on(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(studies, "run_study", interrupted)
-    assert studies.main(["--quick"]) == 130 and "the same command goes on" in capsys.readouterr().err
+    assert studies.main(["quick"]) == 130 and "the same command goes on" in capsys.readouterr().err
 
 
 def test_a_study_without_matplotlib_says_so_before_it_runs(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setattr(studies, "run_study", lambda *_: pytest.fail("it runs"))
-    assert studies.main(["--quick", "--out", str(tmp_path / "q")]) == 2
+    assert studies.main(["quick", "--out", str(tmp_path / "q")]) == 2
     assert "pip install matplotlib" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
 

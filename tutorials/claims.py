@@ -1,17 +1,18 @@
 """The claims about rewards, measured: density, calibration and gradients, on the base models of the study.
 
-    python tutorials/claims.py measure     20 minutes on two cores; what is there is kept
+    python tutorials/claims.py measure     half an hour on two cores; what is there is kept
     python tutorials/claims.py model NAME  the gradients of a pretrained model, 9 minutes for 135M
     python tutorials/claims.py             every number again, from the saved measurements
-    python tutorials/claims.py table       the table of results/README.md, from these and the study's results
-    python tutorials/claims.py figure      results/density.png, the figure of the front page, from the same numbers
+    python tutorials/claims.py table       the tables of results/README.md, from these and the study's results
+    python tutorials/claims.py figures     a figure a claim, from the same; results/density.png is the front page's
 
-Measurements are in results/claims.json, a row a base model (toy noise and seed): the outcomes of 32 samples for each of
+Measurements are in results/claims.json, a row a base model (strength and seed): the outcomes of 32 samples for each of
 48 training problems, how far each sample is from a full pass, and reports on gradients for some of them.
 """
 
 import concurrent.futures
 import functools
+import itertools
 import json
 import math
 import multiprocessing
@@ -24,7 +25,7 @@ from pathlib import Path
 import diagnostics
 import numpy as np
 import torch
-from study import STUDY, crossed_interval, study_summary
+from study import STRENGTHS, STUDY, crossed_interval, in_brackets, seed_interval, study_summary
 from tqdm import tqdm
 
 import minirl
@@ -35,36 +36,49 @@ FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_gradients.json"
 STUDY_FILE = RESULTS / "study" / "results.json"
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
 WITH_DISTANCES, WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 24, 16, 4, 16  # of these problems
-NOISES = (0.65, 0.47, 0.3)
+CONTROLS = 4  # updates that know nothing, of each kind, for each group and reward
+MAIN = ("binary", "pass_rate", "gated", "hard_tests")
 MODEL_REWARDS = ("binary", "pass_rate", "gated")
 
 
-def measure(noise: float, seed: int) -> dict:
+def base_of(strength: str) -> tuple[dict, list[minirl.ToyProblem]]:
+    """The settings of load_policy for a strength of the toy's base model, and its training problems."""
+    settings = {name: values[0] for name, values in STRENGTHS[strength].items()}
+    problems = minirl.toy_problems("train", settings.get("families", tuple(minirl.FAMILIES)))
+    return {"toy_noise": settings["toy_noise"]}, problems[:PROBLEMS]
+
+
+def measure(strength: str, seed: int) -> dict:
     """The row of one base model."""
     torch.set_num_threads(1)
-    policy = minirl.load_policy("toy", toy_noise=noise, toy_seed=seed)
-    problems = minirl.toy_problems("train")[:PROBLEMS]
-    row = {"toy_noise": noise, "seed": seed, "task_ids": [problem.task_id for problem in problems]}
+    settings, problems = base_of(strength)
+    policy = minirl.load_policy("toy", **settings, toy_seed=seed)
+    row = {"strength": strength, "seed": seed, "task_ids": [problem.task_id for problem in problems]}
     with minirl.Sandbox(2) as sandbox:
         rollout = minirl.sample(policy, problems, SAMPLES, seed=seed)
         outcomes, mask = minirl.grade(problems, rollout, sandbox)
         row["outcomes"] = [["".join("01"[x] for x in sample) for sample in group] for group in outcomes.int().tolist()]
         row["distances"] = []
-        for p, texts in enumerate(rollout.completions[:WITH_DISTANCES]):
-            row["distances"].append([distances(p).get(text) for text in texts])  # None: not of the grammar
+        for problem, texts in zip(problems[:WITH_DISTANCES], rollout.completions, strict=False):
+            row["distances"].append(
+                [distances(problem.task_id).get(text) for text in texts]
+            )  # None: not of the grammar
         row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
-        row["gradients"] = gradients(policy, problems, rollout, outcomes, mask, lr=STUDY["settings"]["lr"])
+        row["gradients"] = []
+        for p, problem in enumerate(problems[:WITH_GRADIENTS]):
+            full_passes = [text for text, distance in distances(problem.task_id).items() if distance == 0]
+            row["gradients"].append(gradients(policy, problems, rollout, outcomes, mask, p, full_passes))
         row["exact"] = [
-            diagnostics.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), seed=seed)
+            diagnostics.exact_report(policy, problem, sandbox, group_sizes=(4, 8, 16), rewards=MAIN, seed=seed)
             for problem in problems[:WITH_EXACT]
         ]
     return row
 
 
 @functools.cache
-def distances(p: int) -> dict[str, int]:
-    """For every program of the grammar on the p-th problem: how many slots separate it from a full pass."""
-    problem = minirl.toy_problems("train")[p]
+def distances(task_id: str) -> dict[str, int]:
+    """For every program of the grammar on a problem: how many slots separate it from a full pass."""
+    (problem,) = (problem for problem in minirl.toy_problems("train") if problem.task_id == task_id)
     programs = diagnostics.grammar_programs(problem)
     with minirl.Sandbox(2) as sandbox:
         results = sandbox.map([problem.program(text, verbatim=True) for text in programs])
@@ -87,31 +101,17 @@ def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[d
     return found
 
 
-def gradients(policy, problems, rollout, outcomes, mask, *, lr, algorithms=("grpo", "rloo"), **settings) -> list[dict]:
-    """Reports on groups of 16 of the samples; settings are gradient_report's."""
+def gradients(policy, problems, rollout, outcomes, mask, p, full_passes=None, **settings) -> dict:
+    """A report on 16 samples of the p-th problem, without its matrices; settings are gradient_report's."""
     names = ("completion_ids", "completion_mask", "logprobs", "entropy")
-    groups = replace(rollout, **{name: getattr(rollout, name)[:, :GROUP] for name in names})
-    outcomes, mask, found = outcomes[:, :GROUP], mask[:, :GROUP], []
-    for p in range(WITH_GRADIENTS):
-        reports = {}
-        for algorithm in algorithms:
-            settings["config"] = minirl.Config(algorithm=algorithm, lr=lr)
-            report = diagnostics.gradient_report(policy, problems[p], groups, outcomes, mask, p, **settings)
-            reports[algorithm] = report["rewards"]
-        ids = [tuple(x[m].tolist()) for x, m in zip(groups.completion_ids[p], groups.completion_mask[p], strict=True)]
-        firsts = [ids.index(x) == i for i, x in enumerate(ids)]  # the same program twice agrees with itself
-        rates, cosines = report["pass_rates"], np.array(report["cosines"])
-        kinds = {
-            "partial": [i for i, rate in enumerate(rates) if firsts[i] and 0 < rate < 1],
-            "full": [i for i, rate in enumerate(rates) if firsts[i] and rate == 1],
-            "any": [i for i, first in enumerate(firsts) if first],
-        }
-        pairs = {}
-        for a, b in (("partial", "partial"), ("partial", "full"), ("any", "any")):
-            values = [cosines[i, j] for i in kinds[a] for j in kinds[b] if i < j or a != b]
-            pairs[f"{a}-{b}"] = float(np.mean(values)) if values else None
-        found.append({"problem": p, "has_full_pass": report["has_full_pass"], "pairs": pairs, "reports": reports})
-    return found
+    parts = {name: getattr(rollout, name)[:, :GROUP] for name in names}
+    groups = replace(rollout, completions=[texts[:GROUP] for texts in rollout.completions], **parts)
+    config = settings.pop("config", minirl.Config(algorithm="grpo", lr=STUDY["settings"]["lr"]))
+    settings = {"rewards": MAIN, "controls": CONTROLS, "config": config, "full_passes": full_passes} | settings
+    of_group = outcomes[:, :GROUP], mask[:, :GROUP]
+    report = diagnostics.gradient_report(policy, problems[p], groups, *of_group, p, **settings)
+    kept = {name: report[name] for name in ("has_full_pass", "cosine_of_targets", "rewards")}
+    return {"problem": p, "pairs": diagnostics.pairs_by_class(report)} | kept
 
 
 def measure_model(name: str) -> None:
@@ -122,22 +122,23 @@ def measure_model(name: str) -> None:
     with minirl.Sandbox() as sandbox:
         outcomes, mask = minirl.grade(problems, rollout, sandbox)
     last = f"layers.{policy.model.config.num_hidden_layers - 1}."
-    settings = {"algorithms": ["grpo"], "rewards": MODEL_REWARDS, "lr": 2e-5, "only": last}
-    row = {"gradients": gradients(policy, problems, rollout, outcomes, mask, **settings)}
-    minirl.write_text(MODEL_FILE, json.dumps(_rounded(row), separators=(",", ":")))
+    settings = {"config": minirl.Config(lr=2e-5), "rewards": MODEL_REWARDS, "controls": 1, "only": last}
+    found = [gradients(policy, problems, rollout, outcomes, mask, p, **settings) for p in range(WITH_GRADIENTS)]
+    minirl.write_text(MODEL_FILE, json.dumps(_rounded({"gradients": found}), separators=(",", ":")))
 
 
 def measure_all() -> None:
     rows = json.loads(FILE.read_text()) if FILE.exists() else []
-    done = {(row["toy_noise"], row["seed"]) for row in rows}
-    missing = [(noise, seed) for seed in STUDY["seeds"] for noise in NOISES if (noise, seed) not in done]
+    done = {(row["strength"], row["seed"]) for row in rows}
+    cells = [(strength, seed) for seed in STUDY["seeds"] for strength in STRENGTHS]
+    missing = [cell for cell in cells if cell not in done]
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
         tasks = [pool.submit(measure, *cell) for cell in missing]
         for task in tqdm(concurrent.futures.as_completed(tasks), total=len(tasks), unit="base model"):
             rows.append(task.result())
-            rows.sort(key=lambda row: (-row["toy_noise"], row["seed"]))
+            rows.sort(key=lambda row: cells.index((row["strength"], row["seed"])))
             minirl.write_text(FILE, json.dumps(_rounded(rows), separators=(",", ":")))
 
 
@@ -157,11 +158,12 @@ def outcomes_of(row: dict) -> torch.Tensor:
     return torch.tensor([[[int(x) for x in sample] for sample in group] for group in row["outcomes"]], dtype=torch.bool)
 
 
-def mean_of(values: list[list[float | None]]) -> str:
-    """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there."""
+def mean_of(values: list[list[float | None]], digits: int = 2) -> str:
+    """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there.
+    Fewer than five values are none: "-"."""
     table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
     mean, low, high = crossed_interval(table)
-    return "-" if math.isnan(mean) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return "-" if np.isfinite(table).sum() < 5 else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def density(rows: list[dict], group_size: int) -> dict[str, str]:
@@ -174,12 +176,6 @@ def density(rows: list[dict], group_size: int) -> dict[str, str]:
             live = [~minirl.is_dead(reward(x, torch.ones_like(x)))[:, 0] for x in groups]
             shares[name].append([float(x.float().mean()) for x in live])
     return {name: mean_of(values) for name, values in shares.items()}
-
-
-def density_in_training(runs: list[dict], quarter: int) -> str:
-    """The share of groups with a signal in a quarter (0 to 3) of the training of these runs, one a seed."""
-    curves = [np.array(run["training"]["dead_groups"]) for run in runs]
-    return mean_of([[1 - float(np.array_split(curve, 4)[quarter].mean())] for curve in curves])
 
 
 def misleading(rows: list[dict]) -> dict[str, str]:
@@ -200,12 +196,13 @@ def theory(rows: list[dict], group_size: int) -> float:
 
 
 def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, int]]]]:
-    """(pass rate, nearness to a full pass, problem) of wrong samples: by measure of nearness, by row."""
-    found = {"distance": [], "prefix": []}
+    """(pass rate, truth, problem) of wrong samples, by row. The truth, from 0 to 1: how often the model completes
+    prefixes of the sample to a full pass; the share of its slots that are right."""
+    found = {"prefix": [], "slots": []}
     for row in rows:
         rates = minirl.pass_rate(x := outcomes_of(row), torch.ones_like(x)).tolist()
         known = [(p, g, d) for p, group in enumerate(row["distances"]) for g, d in enumerate(group) if d is not None]
-        found["distance"].append([(rates[p][g], -distance, p) for p, g, distance in known if rates[p][g] < 1])
+        found["slots"].append([(rates[p][g], 1 - distance / 3, p) for p, g, distance in known if rates[p][g] < 1])
         found["prefix"].append([(x["pass_rate"], float(np.mean(x["values"])), x["problem"]) for x in row["prefixes"]])
     return found
 
@@ -216,219 +213,343 @@ def rank_correlation(of_rows: list[list[tuple[float, float, int]]]) -> str:
     return mean_of([[diagnostics.spearman(*np.array(x).T) if x else None for x in row] for row in problems])
 
 
-def of_reports(rows: list[dict], algorithm: str, reward: str, name: str, has_full: bool | None = None) -> str:
-    values = []
-    for row in rows:
-        groups = [
-            group["reports"][algorithm][reward][name] if has_full in (None, group["has_full_pass"]) else None
-            for group in row["gradients"]
-        ]
-        values.append(groups)
-    return mean_of(values)
+def ceiling(of_rows: list[list[tuple[float, float, int]]]) -> str:
+    """The highest rank correlation that these ties allow."""
+    problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
+    return mean_of([[diagnostics.spearman_ceiling(*np.array(x).T) if x else None for x in row] for row in problems])
 
 
-Rows = list[tuple[str, list[str]]]  # of the table: a label, and a cell for each strength of the base model
+def truth_between(of_rows: list[list[tuple[float, float, int]]], low: float, high: float) -> str:
+    """The mean truth of the samples with a pass rate from low to below high, problem by problem."""
+    chosen = [[[x[1] for x in row if x[2] == p and low <= x[0] < high] for p in range(PROBLEMS)] for row in of_rows]
+    return mean_of([[float(np.mean(x)) if x else None for x in row] for row in chosen])
+
+
+def of_reports(rows: list[dict], reward: str, name: str, has_full: bool | None = None) -> str:
+    """A number of gradient_report over the groups with a full pass, without one, or all."""
+    return mean_of([[_value(group, reward, name, has_full) for group in row["gradients"]] for row in rows])
+
+
+def _value(group: dict, reward: str, name: str, has_full: bool | None) -> float | None:
+    value = group["rewards"][reward][name] if has_full in (None, group["has_full_pass"]) else None
+    return value if not isinstance(value, list) else float(np.mean(value)) if value else None
+
+
+def gaining(rows: list[dict], name: str) -> str:
+    """Of the live groups without a full pass: the share in which the pass rate's update (gain), or one of its controls
+    (shuffled, random: the share of their draws), makes a full pass likelier."""
+    groups = [
+        [None if g["has_full_pass"] else g["rewards"]["pass_rate"][name] for g in row["gradients"]] for row in rows
+    ]
+    return mean_of([[None if x is None or x == [] else float((np.array(x) > 0).mean()) for x in row] for row in groups])
+
+
+def of_pairs(rows: list[dict], kind: str, name: str) -> str:
+    """A number of pairs_by_class, over the groups that have such pairs."""
+    return mean_of([[group["pairs"].get(kind, {}).get(name) for group in row["gradients"]] for row in rows])
+
+
+def of_exact(rows: list[dict], value) -> str:
+    return mean_of([[value(problem) for problem in row["exact"]] for row in rows])
+
+
+Rows = list[tuple[str, list[str]]]  # of a table: a label, and a cell for each strength of the base model
+
+
+def in_markdown(columns: list[str], rows: Rows) -> str:
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    return "\n".join(lines + [f"| {label} | " + " | ".join(cells) + " |" for label, cells in rows])
+
+
+def bases_of_strength() -> dict[str, list[dict]]:
+    rows = json.loads(FILE.read_text())
+    return {strength: [row for row in rows if row["strength"] == strength] for strength in STRENGTHS}
 
 
 def table() -> str:
-    """What results/README.md says of each claim, in numbers: a column for each strength of the base model."""
-    rows = json.loads(FILE.read_text())
-    bases = [[row for row in rows if row["toy_noise"] == noise] for noise in NOISES]
-    summary = study_summary(json.loads(STUDY_FILE.read_text()))
-    of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
-    all_rows = [
-        *density_before(bases, of_study),
-        ("(ii) final pass@1, pass_rate minus binary: GRPO", final(of_study, "grpo", "pass_rate")),
-        ("... RLOO", final(of_study, "rloo", "pass_rate")),
-        ("... Dr. GRPO", final(of_study, "dr_grpo", "pass_rate")),
-        *steps_and_calibration(bases),
-        *conflict(bases),
-        ("(vi) area under the pass@1 curve, pass_rate minus binary: GRPO", area(of_study, "grpo", "pass_rate")),
-        ("... RLOO", area(of_study, "rloo", "pass_rate")),
-    ]
-    for reward in ("gated", "hard_tests", "near_miss"):
-        all_rows.append((f"(vii) final pass@1, {reward} minus binary: GRPO", final(of_study, "grpo", reward)))
-        all_rows.append(("... RLOO", final(of_study, "rloo", reward)))
-    lines = ["| | toy noise " + " | ".join(map(str, NOISES)) + " |", "|---" * (len(NOISES) + 1) + "|"]
-    return "\n".join(lines + [f"| {label} | " + " | ".join(cells) + " |" for label, cells in all_rows])
+    """What results/README.md says of the base models before training: a column for each strength."""
+    bases = list(bases_of_strength().values())
+
+    def line(label: str, cell, *arguments) -> tuple[str, list[str]]:
+        return label, [cell(of_base, *arguments) for of_base in bases]
+
+    return in_markdown(
+        list(STRENGTHS), [*density_rows(line), *step_rows(line), *calibration_rows(bases), *conflict_rows(line)]
+    )
 
 
-def density_before(bases: list[list[dict]], of_study: dict[tuple, dict]) -> Rows:
+def density_rows(line) -> Rows:
     """Where the bases begin, and claim (i)."""
-    before = ["{:.3f} [{:.3f}, {:.3f}]".format(*of_study[noise, "grpo", "binary"]["before"]) for noise in NOISES]
-    live = [density(rows, 8) for rows in bases]
+
+    def full_passes(rows: list[dict]) -> str:
+        return mean_of([minirl.binary(x := outcomes_of(row), torch.ones_like(x)).mean(-1).tolist() for row in rows], 3)
+
     return [
-        ("base model's held-out pass@1", before),
-        ("(i) groups of 8 with a signal: binary", [shares["binary"] for shares in live]),
-        ("... pass_rate", [shares["pass_rate"] for shares in live]),
+        line("pass@1 on training problems", full_passes),
+        line("(i) groups of 8 with a signal: binary", lambda rows: density(rows, 8)["binary"]),
+        line("... pass_rate", lambda rows: density(rows, 8)["pass_rate"]),
     ]
 
 
-def final(of_study: dict[tuple, dict], algorithm: str, reward: str) -> list[str]:
-    """The paired difference to binary at the end of training, and in how many pairs the reward is above."""
-    lines = [of_study.get((noise, algorithm, reward)) for noise in NOISES]
-    shown = "{:+.3f} [{:+.3f}, {:+.3f}], {above} of {pairs}"
-    return [shown.format(*line["difference"]["pass@1"], **line["difference"]) if line else "" for line in lines]
+def step_rows(line) -> Rows:
+    """Claim (iii): what one step of the optimizer on one group of 16 does to log P(full pass)."""
+    return [
+        line(
+            "(iii) nats gained by one step: pass_rate, no full pass in the group",
+            of_reports,
+            "pass_rate",
+            "gain",
+            False,
+        ),
+        line("... its advantages shuffled", of_reports, "pass_rate", "shuffled", False),
+        line("... random advantages", of_reports, "pass_rate", "random", False),
+        line("... share of these groups that gain: pass_rate", gaining, "gain"),
+        line("... its advantages shuffled", gaining, "shuffled"),
+        line("... random advantages", gaining, "random"),
+        line("... nats, with a full pass in the group: pass_rate", of_reports, "pass_rate", "gain", True),
+        line("... binary", of_reports, "binary", "gain", True),
+        line("... binary's advantages shuffled", of_reports, "binary", "shuffled", True),
+    ]
 
 
-def area(of_study: dict[tuple, dict], algorithm: str, reward: str) -> list[str]:
-    """The same of the area under the curve. Between two evaluations it would say nothing new."""
-    lines = [of_study[noise, algorithm, reward] for noise in NOISES]
-    shown = "{:+.3f} [{:+.3f}, {:+.3f}]"
-    return [shown.format(*x["difference"]["area"]) if len(x["curves"][0]) > 2 else "" for x in lines]
-
-
-def of_groups(bases: list[list[dict]], name: str, reward: str, has_full: bool) -> list[str]:
-    """A number of gradient_report, over the groups with a full pass or without one."""
-    return [of_reports(rows, "grpo", reward, name, has_full) for rows in bases]
-
-
-def steps_and_calibration(bases: list[list[dict]]) -> Rows:
-    """Claims (iii) and (iv)."""
+def calibration_rows(bases: list[list[dict]]) -> Rows:
+    """Claim (iv)."""
     wrong = [wrong_samples(rows) for rows in bases]
-    return [
-        (
-            "(iii) nats that a solution gains by one step: pass_rate, no full pass in the group",
-            of_groups(bases, "gain", "pass_rate", False),
-        ),
-        ("... share of these groups in which it gains", [gaining(rows) for rows in bases]),
-        ("... pass_rate, with a full pass", of_groups(bases, "gain", "pass_rate", True)),
-        ("... binary, with a full pass", of_groups(bases, "gain", "binary", True)),
-        (
-            "(iv) rank correlation of a wrong sample's pass rate with its nearness in slots",
-            [rank_correlation(found["distance"]) for found in wrong],
-        ),
-        ("... with how often the model completes its prefixes", [rank_correlation(found["prefix"]) for found in wrong]),
-    ]
+    rows = []
+    for name, words in (("prefix", "prefixes completed to a full pass"), ("slots", "share of slots that are right")):
+        found = [of_rows[name] for of_rows in wrong]
+        first = "(iv) " if name == "prefix" else "... "
+        for low, high in ((0.0, 0.3), (0.3, 0.7), (0.7, 1.0)):
+            label = f"{first}{words}, wrong samples with pass rate {low} to {high}"
+            rows.append((label, [truth_between(x, low, high) for x in found]))
+            first = "... "
+        rows.append(
+            (f"... rank correlation of the two, within a problem: {name}", [rank_correlation(x) for x in found])
+        )
+        rows.append(("... and its ceiling, with these ties", [ceiling(x) for x in found]))
+    return rows
 
 
-def conflict(bases: list[list[dict]]) -> Rows:
+def conflict_rows(line) -> Rows:
     """Claim (v): how alike the gradients of samples are, what the sum leaves of them, and where it points."""
-
-    def pairs(kind: str) -> list[str]:
-        return [mean_of([[group["pairs"][kind] for group in row["gradients"]] for row in rows]) for rows in bases]
-
-    def exact(value) -> list[str]:
-        return [mean_of([[value(problem) for problem in row["exact"]] for row in rows]) for rows in bases]
-
-    return [
-        ("(v) cosine of two partial passes' gradients", pairs("partial-partial")),
-        ("... of a partial and a full pass's", pairs("partial-full")),
-        ("... of any two different samples'", pairs("any-any")),
-        (
-            "... what is left of all pushes: pass_rate, no full pass in the group",
-            of_groups(bases, "cancellation", "pass_rate", False),
+    kinds = ("none-none", "none-partial", "none-full", "partial-partial", "partial-full", "full-full")
+    rows = [line(f"(v) mean cosine of two programs' gradients: {kinds[0]}", of_pairs, kinds[0], "cosine")]
+    rows += [line(f"... {kind}", of_pairs, kind, "cosine") for kind in kinds[1:]]
+    for kind in kinds[2:5]:
+        rows.append(line(f"... share of pairs below -0.1: {kind}", of_pairs, kind, "below"))
+        rows.append(line(f"... above +0.1: {kind}", of_pairs, kind, "above"))
+    for has_full, words in ((False, "no full pass in the group"), (True, "with a full pass")):
+        rows += [
+            line(
+                f"... share of all pushes that is kept: pass_rate, {words}", of_reports, "pass_rate", "kept", has_full
+            ),
+            line("... if orthogonal", of_reports, "pass_rate", "kept_if_orthogonal", has_full),
+        ]
+    for reward, has_full, words in (
+        ("pass_rate", False, "pass_rate, no full pass in the group"),
+        ("pass_rate", True, "pass_rate, with a full pass"),
+        ("binary", True, "binary, with a full pass"),
+    ):
+        for name, of in (("target", "log P(full pass)"), ("solution", "one solution")):
+            label = f"... cosine of the update with the gradient of {of}: {words}"
+            rows.append(line(label, of_reports, reward, f"cosine_to_{name}", has_full))
+    return rows + [
+        line(
+            "... cosine of these two gradients",
+            lambda r: mean_of([[g["cosine_of_targets"] for g in row["gradients"]] for row in r]),
         ),
-        ("... and what orthogonal gradients would leave", of_groups(bases, "orthogonal", "pass_rate", False)),
-        ("... pass_rate, with a full pass", of_groups(bases, "cancellation", "pass_rate", True)),
-        ("... and what orthogonal gradients would leave", of_groups(bases, "orthogonal", "pass_rate", True)),
-        (
-            "... cosine of the update with the solution's gradient: pass_rate, no full pass",
-            of_groups(bases, "alignment", "pass_rate", False),
-        ),
-        ("... pass_rate, with a full pass", of_groups(bases, "alignment", "pass_rate", True)),
-        ("... binary, with a full pass", of_groups(bases, "alignment", "binary", True)),
-        (
-            "... cosine of the exact gradients of P(full pass) and E[pass rate]",
-            exact(lambda problem: problem["cosine"]),
-        ),
-        (
+        line("... cosine of the exact gradients of P(full pass) and E[pass rate]", of_exact, lambda x: x["cosine"]),
+        line(
             "... agreement of groups of 8 with their expected update: pass_rate",
-            exact(lambda problem: problem["rewards"]["pass_rate"]["8"]["agreement"]),
+            of_exact,
+            lambda x: x["rewards"]["pass_rate"]["8"]["agreement"],
         ),
-        ("... binary, where it has a signal", exact(lambda problem: problem["rewards"]["binary"]["8"]["agreement"])),
+        line("... binary, where it has a signal", of_exact, lambda x: x["rewards"]["binary"]["8"]["agreement"]),
     ]
 
 
-def gaining(rows: list[dict]) -> str:
-    """Of the live groups without a full pass: the share whose pass-rate update makes the solution likelier."""
-    values = []
-    for row in rows:
-        gains = [(g["has_full_pass"], g["reports"]["grpo"]["pass_rate"]["gain"]) for g in row["gradients"]]
-        values.append([None if has_full or not gain else float(gain > 0) for has_full, gain in gains])
-    return mean_of(values)
+def table_of_study() -> str:
+    """What results/README.md says of the study: final results and areas, minus binary's."""
+    summary = study_summary(json.loads(STUDY_FILE.read_text()))
+    noises = sorted({line["condition"]["toy_noise"] for line in summary}, reverse=True)
+    of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
+    rows = [
+        ("base model's held-out pass@1", [in_brackets(of_study[noise, "grpo", "binary"]["before"]) for noise in noises])
+    ]
+    words = {"grpo": "GRPO", "rloo": "RLOO", "dr_grpo": "Dr. GRPO"}
+    for claim, measure, rewards in (
+        ("(ii) final pass@1", "pass@1", ["pass_rate"]),
+        ("(vi) area under the pass@1 curve", "area", ["pass_rate"]),
+        ("(vii) final pass@1", "pass@1", ["gated", "hard_tests", "near_miss"]),
+    ):
+        for reward in rewards:
+            for algorithm, name in words.items():
+                found = [of_study.get((noise, algorithm, reward)) for noise in noises]
+                cells = [in_brackets(line["difference"][measure], "+") if line else "" for line in found]
+                if any(found):
+                    label = f"{claim}, {reward} minus binary: {name}" if algorithm == "grpo" else f"... {name}"
+                    rows.append((label, cells))
+    return in_markdown([f"toy noise {noise}" for noise in noises], rows)
+
+
+SHADES = dict(zip(STRENGTHS, ("#08306b", "#2171b5", "#6baed6", "#e6550d"), strict=True))  # of the bases in figures
+
+
+def steps_figure(bases: dict[str, list[dict]], file: Path) -> None:
+    """Claim (iii): how often one step makes a full pass likelier where the group has none, beside its controls."""
+    bases = {name: rows for name, rows in bases.items() if gaining(rows, "gain") != "-"}
+    figure, axis = diagnostics.pyplot().subplots(figsize=(6.5, 3.2))
+    for side, (name, color) in zip(
+        (-0.22, 0, 0.22), (("gain", minirl.COLORS["pass_rate"]), ("shuffled", "0.6"), ("random", "0.8")), strict=True
+    ):
+        cells = [numbers(gaining(rows, name)) for rows in bases.values()]
+        mean, low, high = np.array(cells).T
+        places = np.arange(len(bases)) + side
+        label = {"gain": "pass_rate", "shuffled": "its advantages, shuffled", "random": "random advantages"}[name]
+        axis.bar(places, mean, 0.2, color=color, label=label)
+        axis.errorbar(places, mean, [mean - low, high - mean], fmt="none", ecolor="black", capsize=2, linewidth=1)
+    axis.set_xticks(range(len(bases)), [f"{name} base" for name in bases])
+    axis.set(
+        ylim=(0, 1.25), ylabel="share of groups", title="No full pass in the group: does a step of the pass rate help?"
+    )
+    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axis.legend(ncols=3, loc="upper center", fontsize=8)
+    axis.grid(visible=False, axis="x")
+    axis.set_axisbelow(True)
+    diagnostics.save_figure(figure, file)
+
+
+def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
+    """Claim (iv): a reliability diagram. Were the pass rate calibrated, the points would lie on the diagonal."""
+    figure, axes = diagnostics.pyplot().subplots(1, 2, figsize=(8, 3.6), sharey=True)
+    edges = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
+    for axis, truth, words in (
+        (axes[0], "prefix", "completed to a full pass by the model"),
+        (axes[1], "slots", "share of its slots that are right"),
+    ):
+        axis.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1)
+        axis.text(0.8, 0.86, "calibrated", ha="right", fontsize=9)
+        for i, (name, rows) in enumerate(bases.items()):
+            found = wrong_samples(rows)[truth]
+            cells = [(low + 0.1, truth_between(found, low, high)) for low, high in edges]
+            known = [(x + 0.012 * (i - 1.5), *numbers(cell)) for x, cell in cells if cell != "-"]
+            x, mean, low, high = np.array(known).T
+            axis.errorbar(
+                x, mean, [mean - low, high - mean], color=SHADES[name], marker="o", markersize=4, capsize=2, label=name
+            )
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="pass rate of a wrong sample", title=words)
+    axes[0].legend(fontsize=8, title="base model", title_fontsize=8, loc="upper left")
+    diagnostics.save_figure(figure, file)
+
+
+def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
+    """Claim (v): of the pairs of different programs, by class, those that push together and those that push apart."""
+    kinds = ("none-none", "none-partial", "none-full", "partial-partial", "partial-full", "full-full")
+    figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 2.8), sharey=True)
+    for axis, (name, rows) in zip(axes, bases.items(), strict=True):
+        for place, kind in enumerate(kinds):
+            for sign, share, color in ((-1, "below", "#b2182b"), (1, "above", "#2166ac")):
+                if (cell := of_pairs(rows, kind, share)) != "-":
+                    mean, low, high = numbers(cell)
+                    axis.barh(-place, sign * mean, 0.7, color=color)
+                    axis.plot([sign * low, sign * high], [-place] * 2, color="black", linewidth=1)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set(title=f"{name} base", xlim=(-1, 1))
+        axis.set_axisbelow(True)
+        axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
+        axis.set_yticks([-place for place in range(len(kinds))], kinds)
+    figure.supxlabel("share of pairs with a cosine below -0.1 (red) and above +0.1 (blue)", fontsize=10)
+    diagnostics.save_figure(figure, file)
+
+
+def numbers(cell: str) -> list[float]:
+    """A cell of the table as mean, low and high."""
+    return [float(x) for x in re.findall(r"-?[\d.]+", cell)]
 
 
 def front_figure(file: Path) -> None:
-    """The front page's picture: under the pass rate nearly all groups have a signal, and final pass@1 is no higher."""
-    rows, summary = json.loads(FILE.read_text()), study_summary(json.loads(STUDY_FILE.read_text()))
-    live = [density([row for row in rows if row["toy_noise"] == noise], 8) for noise in NOISES]
-    of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
+    """The front page's picture, from the study: under the pass rate nearly all groups of 8 have a signal before
+    training, and at its end pass@1 is no higher."""
+    results = json.loads(STUDY_FILE.read_text())
+    lines = {
+        (line["condition"]["toy_noise"], line["condition"]["reward"]): line
+        for line in study_summary(results)
+        if line["condition"]["algorithm"] == "grpo" and "lr" not in line["condition"]
+    }
+    noises = sorted({noise for noise, _ in lines}, reverse=True)
     figure, panels = diagnostics.pyplot().subplots(1, 2, figsize=(8, 3.3))
     for side, reward in ((-0.2, "binary"), (0.2, "pass_rate")):
-        signal = [[float(x) for x in re.findall(r"[\d.]+", shares[reward])] for shares in live]  # the table's cells
-        final = [of_study[noise, "grpo", reward]["pass@1"] for noise in NOISES]
+        signal = [seed_interval(live_before(results, noise, reward)) for noise in noises]
+        final = [lines[noise, reward]["pass@1"] for noise in noises]
         for axis, values in zip(panels, (signal, final), strict=True):
-            mean, low, high = np.array(values).T
-            places = np.arange(len(NOISES)) + side
+            mean, low, high = (np.array([value[name] for value in values]) for name in ("mean", "low", "high"))
+            places = np.arange(len(noises)) + side
             axis.bar(places, mean, 0.38, color=minirl.COLORS[reward])
             axis.errorbar(places, mean, [mean - low, high - mean], fmt="none", ecolor="black", capsize=3, linewidth=1.2)
             for x, y, top in zip(places, mean, high, strict=True):
                 axis.text(x, top + 0.02, f"{y:.2f}", ha="center", fontsize=10)
         # The name stands above the first bar of its colour, instead of a legend.
-        panels[0].text(1.2 * side, signal[0][2] + 0.11, reward, color=minirl.COLORS[reward], ha="center", fontsize=12)
-    before = [of_study[noise, "grpo", "binary"]["before"][0] for noise in NOISES]
+        panels[0].text(
+            1.2 * side, signal[0]["high"] + 0.11, reward, color=minirl.COLORS[reward], ha="center", fontsize=12
+        )
+    before = [lines[noise, "binary"]["before"]["mean"] for noise in noises]
     names = [f"{name} base\n(pass@1 {x:.2f})" for name, x in zip(("weak", "middling", "strong"), before, strict=True)]
     panels[0].set(title="Far more groups have a signal ...", ylabel="share of groups with a signal", ylim=(0, 1.2))
     panels[1].set(title="... and pass@1 ends no higher", ylabel="held-out pass@1 at the end", ylim=(0, 0.8))
     panels[0].set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     for axis in panels:
-        axis.set_xticks(range(len(NOISES)), names)
+        axis.set_xticks(range(len(noises)), names)
         axis.grid(visible=False, axis="x")
         axis.set_axisbelow(True)
     diagnostics.save_figure(figure, file)
 
 
+def live_before(results: dict, noise: float, reward: str) -> np.ndarray:
+    """Has the group of a held-out problem's 8 samples a signal before training? [seeds, P]"""
+    found = []
+    for row in results["runs"]:
+        if {"toy_noise": noise, "algorithm": "grpo", "reward": reward}.items() <= row["run"].items():
+            rates = torch.tensor(row["evaluations"]["0"]) / torch.tensor(row["tests"])[:, None]  # [P, G]
+            rewards = rates if reward == "pass_rate" else (rates == 1).float()
+            found.append(~minirl.is_dead(rewards)[:, 0].numpy())
+    return np.array(found).astype(float)
+
+
 def report() -> None:
-    rows = json.loads(FILE.read_text())
-    for noise in dict.fromkeys(row["toy_noise"] for row in rows):
-        report_on([row for row in rows if row["toy_noise"] == noise])
+    """What is not in the tables."""
+    for strength, of_base in bases_of_strength().items():
+        print(f"\n# {strength}: {len(of_base)} base models\n")
+        print("groups with a signal (theory: 1 - (1 - p)^G - p^G with the mean p, binary)")
+        for size in (4, 8, 16, 32):
+            cells = density(of_base, size)
+            shown = ", ".join(f"{name} {cells[name]}" for name in ("binary", "pass_rate", "hard_tests"))
+            print(f"  G {size:2}: {shown}; theory {theory(of_base, size):.2f}")
+        print("passed by wrong samples: " + ", ".join(f"{k} {v}" for k, v in misleading(of_base).items()))
+        for name, of_rows in wrong_samples(of_base).items():
+            bins = diagnostics.reliability(*np.array([x for row in of_rows for x in row]).T)["bins"]
+            print(f"pass rate: mean {name} (samples)   " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in bins))
+        for name in ("mass", "p_full", "cosine"):
+            print(f"exact: {name} {of_exact(of_base, lambda x, name=name: x[name])}")
+        print("exact, by group size: cosine of mean / agreement / cosine with the gradient of P(full pass)")
+        for reward, size in itertools.product(MAIN, ("4", "8", "16")):
+            names = ("cosine_of_mean", "agreement", "cosine_to_target")
+            cells = [of_exact(of_base, lambda x, n=n, r=reward, s=size: x["rewards"][r][s][n]) for n in names]
+            print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
+        report_gradients(of_base, MAIN)
     if MODEL_FILE.exists():
         print("\n# SmolLM2-135M-Instruct\n")
-        report_gradients([json.loads(MODEL_FILE.read_text())], ["grpo"], MODEL_REWARDS)
+        report_gradients([json.loads(MODEL_FILE.read_text())], MODEL_REWARDS)
 
 
-def report_on(rows: list[dict]) -> None:
-    print(f"\n# toy noise {rows[0]['toy_noise']}: {len(rows)} base models\n")
-    print("groups with a signal (theory: 1 - (1 - p)^G - p^G with the mean p, binary)")
-    for size in (4, 8, 16, 32):
-        cells = density(rows, size)
-        shown = ", ".join(f"{name} {cells[name]}" for name in ("binary", "pass_rate", "hard_tests"))
-        print(f"  G {size:2}: {shown}; theory {theory(rows, size):.2f}")
-    runs = json.loads(STUDY_FILE.read_text())["runs"]
-    print("groups with a signal, quarter by quarter of the study's training, GRPO, groups of 8")
-    for reward in ("binary", "pass_rate", "gated"):
-        known = {"toy_noise": rows[0]["toy_noise"], "algorithm": "grpo", "reward": reward}
-        of_reward = [row for row in runs if known.items() <= row["run"].items()]
-        print(f"  {reward:10} " + "  ".join(density_in_training(of_reward, quarter) for quarter in range(4)))
-    print("passed by samples that are no full pass: " + ", ".join(f"{k} {v}" for k, v in misleading(rows).items()))
-    for name, of_rows in wrong_samples(rows).items():
-        bins = diagnostics.reliability(*np.array([x for row in of_rows for x in row]).T)["bins"]
-        print(f"pass rate against {name}, rank correlation {rank_correlation(of_rows)}; pass rate: mean (samples)")
-        print("  " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in bins))
-    report_gradients(rows)
-    for name in ("mass", "p_full", "cosine"):
-        print(f"exact: {name} {mean_of([[problem[name] for problem in row['exact']] for row in rows])}")
-    print("exact, by group size: bias / agreement / cosine with the gradient of P(full pass)")
-    for reward in REWARDS:
-        for size in ("4", "8", "16"):
-            of_size = [[problem["rewards"][reward][size] for problem in row["exact"]] for row in rows]
-            names = ("bias", "agreement", "cosine")
-            cells = [mean_of([[cell[name] for cell in row] for row in of_size]) for name in names]
-            print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
-
-
-def report_gradients(rows: list[dict], algorithms=("grpo", "rloo"), rewards=tuple(REWARDS)) -> None:
-    for pair in ("partial-partial", "partial-full", "any-any"):
-        print(f"cosine {pair} {mean_of([[group['pairs'][pair] for group in row['gradients']] for row in rows])}")
-    kinds = [("cancellation", None), ("orthogonal", None), ("partial", None)]
-    kinds += [(name, has_full) for name in ("alignment", "gain") for has_full in (True, False)]
-    headings = [name + {None: "", True: ", full", False: ", none"}[has_full] for name, has_full in kinds]
-    for algorithm in algorithms:
-        print(f"{algorithm:10} " + " ".join(f"{heading:>20}" for heading in headings))
-        for reward in rewards:
-            cells = [of_reports(rows, algorithm, reward, *kind) for kind in kinds]
-            print(f"{reward:10} " + " ".join(f"{cell:>20}" for cell in cells))
+def report_gradients(rows: list[dict], rewards: tuple[str, ...]) -> None:
+    kinds = [("kept", None), ("kept_if_orthogonal", None), ("from_partial", None)]
+    kinds += [
+        (name, has_full) for name in ("cosine_to_target", "gain", "shuffled", "random") for has_full in (True, False)
+    ]
+    for reward in rewards:
+        for name, has_full in kinds:
+            words = {None: "", True: ", full pass in the group", False: ", no full pass in the group"}[has_full]
+            print(f"{reward:10} {name}{words}: {of_reports(rows, reward, name, has_full)}")
 
 
 if __name__ == "__main__":
@@ -437,9 +558,13 @@ if __name__ == "__main__":
     elif len(sys.argv) == 3 and sys.argv[1] == "model":
         measure_model(sys.argv[2])
     elif sys.argv[1:] == ["table"]:
-        print(table())
-    elif sys.argv[1:] == ["figure"]:
+        print(table() + "\n\n" + table_of_study())
+    elif sys.argv[1:] == ["figures"]:
         front_figure(RESULTS / "density.png")
+        measured = bases_of_strength()
+        steps_figure(measured, RESULTS / "steps.png")
+        calibration_figure(measured, RESULTS / "calibration.png")
+        conflict_figure(measured, RESULTS / "conflict.png")
     elif sys.argv[1:]:
         sys.exit(__doc__)
     else:

@@ -78,9 +78,6 @@ def sample_gradients(policy: Policy, rollout: Rollout, p: int, weights: torch.Te
     With the trainer's weights (token_weights), sum_i A_i g_i is the on-policy gradient that it climbs. D is the number
     of parameters, or of those whose names match the regular expression `only`: a large model has too many for G copies.
     """
-    parameters = [x for name, x in policy.model.named_parameters() if x.requires_grad and re.search(only, name)]
-    if not parameters:
-        raise UsageError(f"no parameter's name matches {only!r}")
     ids, mask = rollout.completion_ids[p], rollout.completion_mask[p]
     prompt = rollout.prompt_ids[p : p + 1], rollout.prompt_mask[p : p + 1]
     rows: dict[tuple[int, ...], torch.Tensor] = {}  # the same completion twice has the same gradient
@@ -88,9 +85,16 @@ def sample_gradients(policy: Policy, rollout: Rollout, p: int, weights: torch.Te
         key = tuple(ids[i][mask[i]].tolist())
         if key not in rows:
             logprobs = token_logprobs(policy, *prompt, ids[i : i + 1], mask[i : i + 1], rollout.temperature)
-            gradients = torch.autograd.grad((logprobs * weights[i]).masked_fill(~mask[i], 0.0).sum(), parameters)
-            rows[key] = torch.cat([gradient.flatten() for gradient in gradients])
+            rows[key] = gradient_of((logprobs * weights[i]).masked_fill(~mask[i], 0.0).sum(), policy, only)
     return torch.stack([rows[tuple(row[m].tolist())] for row, m in zip(ids, mask, strict=True)])
+
+
+def gradient_of(objective: torch.Tensor, policy: Policy, only: str = "") -> torch.Tensor:
+    """The gradient of a number by the parameters whose names match the regular expression `only`. [] -> [D]."""
+    parameters = [x for name, x in policy.model.named_parameters() if x.requires_grad and re.search(only, name)]
+    if not parameters:
+        raise UsageError(f"no parameter's name matches {only!r}")
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(objective, parameters)])
 
 
 def written_rollout(policy: Policy, problem: Problem, texts: Sequence[str]) -> Rollout:
@@ -114,6 +118,12 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(a @ b / size) if size > 0 else math.nan
 
 
+def log_probability(policy: Policy, rollout: Rollout) -> torch.Tensor:
+    """log of the probability that the policy writes one of the programs of a written rollout: log sum_y pi(y)."""
+    scores = token_logprobs(policy, *group_tensors(rollout, 0))
+    return scores.masked_fill(~rollout.completion_mask[0], 0.0).sum(-1).logsumexp(0)
+
+
 def gradient_report(
     policy: Policy,
     problem: Problem,
@@ -125,19 +135,27 @@ def gradient_report(
     config: Config | None = None,
     rewards: Sequence[str] | None = None,
     only: str = "",
+    full_passes: Sequence[str] | None = None,
+    controls: int = 0,
 ) -> dict[str, Any]:
     """How the samples of group p of a graded rollout push the policy, together and against each other.
 
-    cosines      [G, G]  of the samples' gradients (sample_gradients); norms [G]; pass_rates [G]
+    The target is log P(full pass), the probability of all `full_passes` together, where they can be listed
+    (full_passes_of), else that of problem.solution alone. Without either, there are no cosines with it and no gains.
+
+    cosines      [G, G]  of the samples' gradients (sample_gradients); norms [G]; pass_rates [G]; programs [G], a number
+                 for each different one
+    cosine_of_targets   of the target's gradient with that of log pi(problem.solution)
     rewards      for each reward (default: all of minirl.REWARDS), under config's algorithm:
-      cancellation  |sum A_i g_i| / sum |A_i| |g_i|: what is left of all pushes. 1 if they go one way, near 0 if they
-                    cancel; nan in a dead group
-      orthogonal    the same if all g_i were orthogonal, sqrt(sum A_i^2 |g_i|^2) / sum |A_i| |g_i|
-      partial       the share of sum |A_i| |g_i| that partial passes contribute
-      alignment     cosine of sum A_i g_i with the gradient of the log-probability of problem.solution
-      own_alignment ... with that of the group's own full passes, nan if it has none
-      gain          change of the log-probability of problem.solution by one step of AdamW in that direction, in nats
-                    (all parameters, whatever `only` says)
+      kept             |sum A_i g_i| / sum |A_i| |g_i|: the share of all pushes that is left in their sum. 1 if they go
+                       one way, near 0 if they cancel; nan in a dead group
+      kept_if_orthogonal  the same if all g_i were orthogonal, sqrt(sum A_i^2 |g_i|^2) / sum |A_i| |g_i|
+      from_partial     the share of sum |A_i| |g_i| that partial passes contribute
+      cosine_to_target, cosine_to_solution   of sum A_i g_i with the gradients of the target and of the solution
+      gain             change of the target by one step of AdamW in that direction, in nats (all parameters, whatever
+                       `only` says); None in a dead group
+      shuffled, random   the same of `controls` other updates: these advantages, shuffled in the group; and advantages
+                       drawn from a normal distribution, with their mean and length
     """
     config = config or Config()
     normalisation = NORMALISATION[config.algorithm] if config.normalisation == "auto" else config.normalisation
@@ -146,36 +164,57 @@ def gradient_report(
     norms = gradients.norm(dim=-1)
     rates, full = pass_rate(outcomes, mask)[p], binary(outcomes, mask)[p] > 0
     partial = ((rates > 0) & ~full).to(norms.device)
-    solution = written_rollout(policy, problem, [problem.solution]) if problem.solution is not None else None
-    reference = sample_gradients(policy, solution, 0, torch.ones(1, 1), only)[0] if solution else None
-    own = gradients[full.to(norms.device)].sum(0)
+    solutions = [] if problem.solution is None else [problem.solution]
+    targets = [written_rollout(policy, problem, texts) for texts in (full_passes or solutions, solutions) if texts]
+    # of the target and of the solution [D]; 0 where there are none, which has no cosine
+    directions = [gradient_of(log_probability(policy, target), policy, only) for target in targets]
+    to_target, to_solution = (directions + [torch.zeros_like(gradients[0])] * 2)[:2]
     report: dict[str, Any] = {
         "cosines": (gradients @ gradients.T / (norms[:, None] * norms).clamp(min=1e-30)).tolist(),
         "norms": norms.tolist(),
         "pass_rates": rates.tolist(),
+        "programs": [rollout.completions[p].index(text) for text in rollout.completions[p]],
         "has_full_pass": bool(full.any()),
+        "cosine_of_targets": cosine(to_target, to_solution),
         "rewards": {},
     }
+
+    def gain(advantages: torch.Tensor) -> float:
+        return _gain(policy, rollout, p, advantages, weights, targets[0], config.lr)
+
+    generator = torch.Generator().manual_seed(config.seed)
     for name in REWARDS if rewards is None else rewards:
         advantages = ADVANTAGES[config.algorithm](find_reward(name)(outcomes, mask))[p].to(norms.device)
         total, pushes = advantages @ gradients, advantages.abs() * norms
-        live = bool(pushes.sum() > 0)
-        report["rewards"][name] = _shares_of_pushes(total, pushes, partial) | {
-            "alignment": cosine(total, reference) if reference is not None else math.nan,
-            "own_alignment": cosine(total, own),
-            "gain": _gain(policy, rollout, p, advantages, weights, solution, config.lr) if live and solution else 0.0,
-        }
+        row = _shares_of_pushes(total, pushes, partial)
+        row |= {"cosine_to_target": cosine(total, to_target), "cosine_to_solution": cosine(total, to_solution)}
+        row |= {"gain": None, "shuffled": [], "random": []}
+        if pushes.sum() > 0 and targets:
+            others = _other_advantages(advantages, controls, generator)
+            row |= {"gain": gain(advantages)} | {kind: [gain(x) for x in draws] for kind, draws in others.items()}
+        report["rewards"][name] = row
     return report
+
+
+def _other_advantages(
+    advantages: torch.Tensor, draws: int, generator: torch.Generator
+) -> dict[str, list[torch.Tensor]]:
+    """Advantages [G] that know nothing of the samples: the same ones shuffled; random ones of that mean and length."""
+    shuffled = [advantages[torch.randperm(len(advantages), generator=generator)] for _ in range(draws)]
+    spread = (advantages - advantages.mean()).norm()
+    noise = [torch.randn(len(advantages), generator=generator).to(advantages.device) for _ in range(draws)]
+    noise = [x - x.mean() for x in noise]
+    return {"shuffled": shuffled, "random": [advantages.mean() + x / x.norm() * spread for x in noise]}
 
 
 def _shares_of_pushes(total: torch.Tensor, pushes: torch.Tensor, partial: torch.Tensor) -> dict[str, float]:
     """See gradient_report. The sum of all pushes [D], the length of each [G], and which are of partial passes [G]."""
     if not pushes.sum() > 0:  # a dead group
-        return dict.fromkeys(("cancellation", "orthogonal", "partial"), math.nan)
+        return dict.fromkeys(("kept", "kept_if_orthogonal", "from_partial"), math.nan)
     return {
-        "cancellation": float(total.norm() / pushes.sum()),
-        "orthogonal": float(pushes.norm() / pushes.sum()),
-        "partial": float(pushes[partial].sum() / pushes.sum()),
+        "kept": float(total.norm() / pushes.sum()),
+        "kept_if_orthogonal": float(pushes.norm() / pushes.sum()),
+        "from_partial": float(pushes[partial].sum() / pushes.sum()),
     }
 
 
@@ -185,24 +224,63 @@ def _gain(
     p: int,
     advantages: torch.Tensor,
     weights: torch.Tensor,
-    solution: Rollout,
+    target: Rollout,
     lr: float,
 ) -> float:
-    """How much likelier, in nats, one AdamW step on one group makes a solution."""
+    """How much likelier, in nats, one AdamW step on one group makes the programs of the target together."""
     copied = replace(policy, model=copy.deepcopy(policy.model))
     optimizer = torch.optim.AdamW(copied.model.parameters(), lr=lr, weight_decay=0.0)
-
-    def score() -> float:
-        with torch.no_grad():
-            scores = token_logprobs(copied, *group_tensors(solution, 0))
-        return float(scores[solution.completion_mask[0]].sum())
-
-    before = score()
+    with torch.no_grad():
+        before = log_probability(copied, target)
     logprobs = token_logprobs(copied, *group_tensors(rollout, p), rollout.temperature)
     objective = advantages.unsqueeze(-1) * weights * logprobs
     (-objective.masked_fill(~rollout.completion_mask[p], 0.0).sum()).backward()
     optimizer.step()
-    return score() - before
+    with torch.no_grad():
+        return float(log_probability(copied, target) - before)
+
+
+CLASSES = ("none", "partial", "full")  # of samples: no test passed, some, all
+
+
+def pairs_by_class(report: dict[str, Any], large: float = 0.1) -> dict[str, dict[str, float]]:
+    """Do samples of one class push with those of another one? Of a gradient_report, for each two classes that it has:
+
+    pairs          how many pairs of different programs there are
+    product, cosine   means of the inner products and of the cosines of their gradients
+    below, above   the shares of these pairs with a cosine below -large and above +large
+
+    What chance would give: random_share. E[g_i] = 0 makes the mean over all pairs vanish, but not those of classes.
+    """
+    rates, cosines, norms = (np.array(report[name]) for name in ("pass_rates", "cosines", "norms"))
+    classes = (rates > 0).astype(int) + (rates == 1)
+    i, j = np.triu_indices(len(rates), 1)
+    differ = np.array(report["programs"])[i] != np.array(report["programs"])[j]
+    i, j = i[differ], j[differ]
+    low, high = np.minimum(classes[i], classes[j]), np.maximum(classes[i], classes[j])
+    found = {}
+    for a, b in itertools.combinations_with_replacement(range(3), 2):
+        here = (low == a) & (high == b)
+        if here.any():
+            these = cosines[i, j][here]
+            products = these * norms[i][here] * norms[j][here]
+            found[f"{CLASSES[a]}-{CLASSES[b]}"] = {
+                "pairs": int(here.sum()),
+                "product": float(products.mean()),
+                "cosine": float(these.mean()),
+                "below": float((these < -large).mean()),
+                "above": float((these > large).mean()),
+            }
+    return found
+
+
+def random_share(dimensions: int, large: float = 0.1) -> float:
+    """How often two random directions have a cosine above `large`; as often it is below -large.
+
+    >>> round(random_share(1000), 5)
+    0.00078
+    """
+    return math.erfc(large * math.sqrt(dimensions / 2)) / 2
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -215,6 +293,13 @@ def grammar_programs(problem: ToyProblem) -> list[str]:
     return [toy_completion(family, slots) for slots in all_slots(family)] + [
         f"    return {constant}\n" for constant in family.constants
     ]
+
+
+def full_passes_of(problem: ToyProblem, sandbox: Sandbox) -> list[str]:
+    """Those of grammar_programs that pass every test of the problem."""
+    texts = grammar_programs(problem)
+    results = sandbox.map([problem.program(text) for text in texts])
+    return [text for text, result in zip(texts, results, strict=True) if result.all_passed]
 
 
 def all_slots(family: Family) -> list[tuple[str, str, str]]:
@@ -281,12 +366,12 @@ def exact_report(
     p_full, pass_rate, cosine   the two objectives (of the policy as it is), and the cosine of their exact gradients
     rewards    for each reward (default: all of minirl.REWARDS) and group size, over the live ones of `groups` groups,
                drawn from the enumeration:
-      bias       cosine of the expected update with the gradient of P(full pass): do the objectives agree?
-      agreement  length of the expected update / length of an update (root mean square): 1 if every group says the
-                 same; what variance and conflict leave of it
-      cosine     mean cosine of an update with the gradient of P(full pass), about bias * agreement: what counts
-                 (bias is an estimate from few groups: it may exceed 1, and is nan if they have nothing in common)
-      live       the share of groups with a signal
+      cosine_of_mean    of the expected update with the gradient of P(full pass): do the objectives agree? 1: no bias
+                        (an estimate from few groups: it may exceed 1, and is nan if they have nothing in common)
+      agreement         length of the expected update / length of an update (root mean square): 1 if every group says
+                        the same; what variance and conflict leave of it
+      cosine_to_target  mean cosine of an update with the gradient of P(full pass), about the product of the two
+      live              the share of groups with a signal
     """
     names = tuple(REWARDS) if rewards is None else rewards
     programs = enumerate_programs(policy, problem, sandbox)
@@ -308,7 +393,7 @@ def exact_report(
             advantages = ADVANTAGES[algorithm](find_reward(name)(outcomes, torch.ones_like(outcomes)))
             pushes = torch.zeros(groups, len(drawn)).scatter_add_(1, rows, advantages)
             updates = (pushes @ gradients)[(pushes != 0).any(-1)]
-            report["rewards"][name][size] = bias_and_agreement(updates, target) | {"live": len(updates) / groups}
+            report["rewards"][name][size] = compare_updates(updates, target) | {"live": len(updates) / groups}
     return report
 
 
@@ -322,7 +407,7 @@ def _exact_objectives(programs: Enumeration) -> tuple[dict[str, Any], torch.Tens
     return report | {"cosine": cosine(*targets)}, targets[0]
 
 
-def bias_and_agreement(updates: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+def compare_updates(updates: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
     """Of independent updates u [n, D] with the expected value m, and a target: see exact_report.
 
     The mean of few updates has noise, which would pass for bias. So |m|^2 is estimated, without that, by the products
@@ -330,14 +415,14 @@ def bias_and_agreement(updates: torch.Tensor, target: torch.Tensor) -> dict[str,
     """
     n = len(updates)
     if n < 2:
-        return dict.fromkeys(("bias", "agreement", "cosine"), math.nan)
+        return dict.fromkeys(("cosine_of_mean", "agreement", "cosine_to_target"), math.nan)
     products, along = updates @ updates.T, updates @ target / target.norm()
     squares = products.diagonal()
     size = ((products.sum() - squares.sum()).clamp(min=0.0) / (n * (n - 1))).sqrt()  # |m|
     return {
-        "bias": float(along.mean() / size) if size > 0 else math.nan,
+        "cosine_of_mean": float(along.mean() / size) if size > 0 else math.nan,
         "agreement": float(size / squares.mean().sqrt()),
-        "cosine": float((along / squares.sqrt()).mean()),
+        "cosine_to_target": float((along / squares.sqrt()).mean()),
     }
 
 
@@ -393,8 +478,9 @@ def prefix_values(
 def reliability(predicted: np.ndarray, truth: np.ndarray, problem_of: np.ndarray, bins: int = 10) -> dict[str, Any]:
     """How well one number (the pass rate of a sample) tells another one (its progress towards a full pass).
 
-    Returns bins, a list of (mean predicted, mean truth, samples) for a reliability diagram, and Spearman's rank
-    correlation with a 95 % interval: a bootstrap over problems, [n] each, 1000 resamples.
+    Returns bins, a list of (mean predicted, mean truth, samples) for a reliability diagram: calibrated is what lies on
+    its diagonal. And whether one ranks the other, which is less: Spearman's rank correlation with a 95 % interval (a
+    bootstrap over problems, [n] each, 1000 resamples), and its ceiling.
     """
     predicted, truth, problem_of = map(np.asarray, (predicted, truth, problem_of))
     place = np.minimum((predicted * bins).astype(int), bins - 1)
@@ -409,7 +495,9 @@ def reliability(predicted: np.ndarray, truth: np.ndarray, problem_of: np.ndarray
         chosen = np.concatenate([members[name] for name in rng.choice(names, len(names))])
         draws.append(spearman(predicted[chosen], truth[chosen]))
     low, high = np.nanquantile(draws, [0.025, 0.975])
-    return {"bins": table, "spearman": spearman(predicted, truth), "low": float(low), "high": float(high)}
+    return {"bins": table, "spearman": spearman(predicted, truth), "low": float(low), "high": float(high)} | {
+        "ceiling": spearman_ceiling(predicted, truth)
+    }
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
@@ -426,6 +514,15 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     a, b = ranks(a) - ranks(a).mean(), ranks(b) - ranks(b).mean()
     size = math.sqrt((a @ a) * (b @ b))
     return float(a @ b / size) if size > 0 else math.nan
+
+
+def spearman_ceiling(a: np.ndarray, b: np.ndarray) -> float:
+    """The highest rank correlation that these values can have, in any order: ties keep it below 1.
+
+    >>> round(spearman_ceiling(np.array([1, 2, 3, 4]), np.array([0, 1, 0, 0])), 2)
+    0.77
+    """
+    return spearman(np.sort(a), np.sort(b))
 
 
 def misleading_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """A study: a grid of training runs with paired seeds, its table and its figure.
 
-    python tutorials/study.py --quick              binary, pass_rate and gated, two seeds: some minutes
+    python tutorials/study.py quick                binary, pass_rate and gated, two seeds: some minutes
     python tutorials/study.py MY_STUDY.json        yours: the conditions are the combinations of each grid
-    python tutorials/study.py                      the one of tutorials/results/study: about 80 minutes
+    python tutorials/study.py rewards              the one of tutorials/results/rewards: a night or two
+    python tutorials/study.py remedies             the one of tutorials/results/remedies: a night
     python tutorials/study.py --out FOLDER         goes on with it, or evaluates it again if it is whole
 
 A study is a file such as
@@ -33,19 +34,22 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dynamic_sampling
 import numpy as np
 import torch
-from diagnostics import group_census, pyplot, save_figure
+from diagnostics import pyplot, save_figure
 from rewards import OTHER_COLORS, OTHER_REWARDS
 from tqdm import tqdm
 
 from minirl import (
+    ADVANTAGES,
     COLORS,
+    NORMALISATION,
     REWARDS,
     Config,
     UsageError,
@@ -53,7 +57,6 @@ from minirl import (
     find_checkpoint,
     find_reward,
     load_policy,
-    outcomes_of_rows,
     pass_at_k,
     read_jsonl,
     train,
@@ -62,57 +65,126 @@ from minirl import (
 from sandbox import Program, Result, Sandbox, SandboxError, Verdict
 
 # A study calls the six rewards of rewards.py by their short names. So they are entered here: the processes that run the
-# study import this file, too.
+# study import this file, too. So is an algorithm in which only samples with a reward push.
 REWARDS.update(OTHER_REWARDS)
 COLORS.update(OTHER_COLORS)
+ADVANTAGES["no_baseline"] = lambda rewards: rewards  # A_i = R_i
+NORMALISATION["no_baseline"] = "constant"
 
-COMPARED = ["binary", "pass_rate", "gated", "hard_tests", "near_miss"]
-SPARSEST = {"toy_noise": [0.65], "steps": [80]}  # a weak base takes longer
+# Four strengths of the toy's base model: pass@1 near 0.25, 0.1, 0.02 and 0.002; and steps until binary's training curve
+# has flattened.
+STRENGTHS = {
+    "strong": {"toy_noise": [0.35], "steps": [300]},
+    "middling": {"toy_noise": [0.5], "steps": [400]},
+    "weak": {"toy_noise": [0.7], "steps": [600]},
+    "starved": {"toy_noise": [0.82], "families": [["lists"]], "steps": [1000]},
+}
+BOTH = {"algorithm": ["grpo", "rloo"]}
+PAIR = BOTH | {"reward": ["binary", "pass_rate"]}
 STUDY = {
     "grids": [
-        SPARSEST | {"algorithm": ["grpo", "rloo"], "reward": COMPARED},
-        SPARSEST | {"algorithm": ["grpo"], "reward": ["power", "mixed", "frontier", "gated_hard", "elite"]},
-        SPARSEST | {"algorithm": ["dr_grpo"], "reward": ["binary", "pass_rate"]},
-        {"toy_noise": [0.47], "steps": [40], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
-        {"toy_noise": [0.3], "steps": [30], "algorithm": ["grpo", "rloo"], "reward": COMPARED},
+        grid
+        for strength in STRENGTHS.values()
+        for grid in (
+            strength | BOTH | {"reward": ["binary", "pass_rate", "gated", "hard_tests"]},
+            strength | PAIR | {"seed": [5, 6, 7]},
+            strength | PAIR | {"seed": [0, 1, 2, 3, 4, 5, 6, 7], "lr": [2e-4]},
+        )
     ],
     "seeds": [0, 1, 2, 3, 4],
-    "settings": {"problems_per_step": 12, "eval_every": 40, "lr": 4e-4},
-    "tune": {"lr_factors": [0.5, 1, 2], "algorithm": "grpo", "seed": 100, "toy_seed": 0},
+    "settings": {"eval_every": 100, "lr": 2e-4},
+    "tune": {"lr_factors": [0.5, 1, 2], "grow": 2, "algorithm": "grpo", "seed": 100, "toy_seed": [0, 1]},
 }
-QUICK_STUDY = {
-    "grids": [{"toy_noise": [0.47], "algorithm": ["grpo"], "reward": ["binary", "pass_rate", "gated"]}],
+
+
+def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
+    """What one may do when groups are dead, with equal numbers of programs: the grids of a strength, which has so many
+    problems. The first one is what the others are compared with."""
+    (steps,) = strength["steps"]
+    first, then = {"steps": steps // 2}, {"steps": steps - steps // 2}
+    chosen = steps - math.ceil(problems * 8 / 96)  # of each problem 8 programs are drawn to choose
+    grids = [
+        {"reward": ["binary", "pass_rate", "gated"]},
+        {"problems_per_step": [3], "group_size": [32]},
+        {"stages": [[{"levels": [1]} | first, then]]},  # easy problems first
+        {"min_pass": [0.01], "steps": [chosen]},
+        {"live_groups": [6]},  # dynamic sampling
+        {"algorithm": ["no_baseline"]},
+        {"stages": [[{"reward": reward} | first, then] for reward in ("pass_rate", "gated")]},
+    ]
+    return [strength | grid for grid in grids]
+
+
+REMEDIES = {
+    "grids": remedies(STRENGTHS["weak"], 956) + remedies(STRENGTHS["starved"], 624),
+    "seeds": [0, 1, 2, 3, 4],
+    "settings": {"eval_every": 100, "lr": 2e-4},
+}
+QUICK = {
+    "grids": [{"toy_noise": [0.5], "algorithm": ["grpo"], "reward": ["binary", "pass_rate", "gated"]}],
     "seeds": [0, 1],
     "settings": {"steps": 60, "eval_every": 20},
 }
+STUDIES = {"rewards": STUDY, "remedies": REMEDIES, "quick": QUICK}
 
 # ----------------------------------------------------------------------------------------------------------------------
 # The grid: conditions, seeds, and the runs that choose a learning rate
 
 
+def combinations(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def each_once(items: list[Any]) -> list[Any]:
+    return [item for i, item in enumerate(items) if item not in items[:i]]
+
+
 def conditions_of(study: dict[str, Any]) -> list[dict[str, Any]]:
     """What a study compares: every combination of the values of each of its grids, without the seed."""
-    grids = study["grids"]
-    return [dict(zip(grid, values, strict=True)) for grid in grids for values in itertools.product(*grid.values())]
+    runs = [run for grid in study["grids"] for run in combinations(grid)]
+    return each_once([{name: value for name, value in run.items() if name != "seed"} for run in runs])
 
 
 def seeded_runs(study: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs of all conditions: every seed of each, seed by seed."""
-    return [condition | {"seed": seed} for seed in study["seeds"] for condition in conditions_of(study)]
+    runs = [run for grid in study["grids"] for run in combinations(grid | {"seed": grid.get("seed", study["seeds"])})]
+    return sorted(runs, key=lambda run: run["seed"])
 
 
-def tuning_runs(study: dict[str, Any], condition: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of which the best one tells the learning rate of a condition; conditions may share them."""
-    tune = dict(study.get("tune", {}))
-    factors = tune.pop("lr_factors", [])
-    rate = Config(**study.get("settings", {}) | condition).lr
-    return [condition | tune | {"lr": rate * factor} for factor in factors]
+def tuning_runs(
+    study: dict[str, Any], condition: dict[str, Any], done: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The runs which tell the learning rate of a condition; conditions may share them. While the best one of the rates
+    `done` (rows of results) is at an edge of the range, the range grows by a factor of two, tune["grow"] times."""
+    if "tune" not in study or "lr" in condition:
+        return []
+    tune = {name: value if isinstance(value, list) else [value] for name, value in study["tune"].items()}
+    rate = config_of(stages_of(study.get("settings", {}) | condition)[0]).lr
+    rates = sorted(rate * factor for factor in tune.pop("lr_factors"))
+    runs = []
+    for _ in range(1 + tune.pop("grow", [0])[0]):
+        runs = [condition | run for run in combinations(tune | {"lr": rates})]
+        best = best_rate(runs, done)
+        if best == rates[0]:
+            rates = [best / 2, *rates]
+        elif best == rates[-1]:
+            rates = [*rates, best * 2]
+    return runs
 
 
-def all_tuning_runs(study: dict[str, Any]) -> list[dict[str, Any]]:
+def best_rate(runs: list[dict[str, Any]], done: Sequence[dict[str, Any]]) -> float | None:
+    """The learning rate of these runs with the highest mean score; None while some of them are missing."""
+    scores: dict[float, list[float]] = {}
+    for row in done:
+        if row["run"] in runs:
+            scores.setdefault(row["run"]["lr"], []).append(tuning_score(row))
+    whole = sum(map(len, scores.values())) == len(runs) > 0
+    return max(scores, key=lambda rate: np.mean(scores[rate])) if whole else None
+
+
+def all_tuning_runs(study: dict[str, Any], done: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """Those of all conditions, each once."""
-    runs = [run for condition in conditions_of(study) for run in tuning_runs(study, condition)]
-    return [run for i, run in enumerate(runs) if run not in runs[:i]]
+    return each_once([run for condition in conditions_of(study) for run in tuning_runs(study, condition, done)])
 
 
 def tuning_score(row: dict[str, Any]) -> float:
@@ -121,17 +193,27 @@ def tuning_score(row: dict[str, Any]) -> float:
     return float(np.mean(curve[-max(1, len(curve) // 4) :]))
 
 
-def tuned_rate(study: dict[str, Any], results: dict[str, Any], run: dict[str, Any]) -> dict[str, float]:
-    """{"lr": the best rate of a run's condition}, or {} in a study that does not tune."""
-    condition = {name: value for name, value in run.items() if name != "seed"}
-    tried = tuning_runs(study, condition)
-    rows = [row for row in results["tuning"] if row["run"] in tried]
-    return {"lr": max(rows, key=tuning_score)["run"]["lr"]} if rows else {}
+def tuned_rate(study: dict[str, Any], done: list[dict[str, Any]], run: dict[str, Any]) -> dict[str, float]:
+    """{"lr": the best rate of a run's condition}; {} where that is given or all runs share one."""
+    runs = tuning_runs(study, {name: value for name, value in run.items() if name != "seed"}, done)
+    return {"lr": best_rate(runs, done)} if runs else {}
 
 
 def settings_of(study: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     """All settings of a run: a seed has a base model of its own, unless the run says otherwise."""
     return study.get("settings", {}) | {"toy_seed": run["seed"]} | run
+
+
+def config_of(settings: dict[str, Any], **others: Any) -> Config:
+    """minirl's settings among those of a run without stages."""
+    return Config(**{name: value for name, value in settings.items() if name != "live_groups"} | others)
+
+
+def stages_of(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The settings of each stage of a run: {"stages": [{"levels": [1], "steps": 50}, {"steps": 100}]} are two; and a
+    run without is one."""
+    common = {name: value for name, value in settings.items() if name != "stages"}
+    return [common | stage for stage in settings.get("stages", [{}])]
 
 
 def check_study(study: dict[str, Any]) -> None:
@@ -142,7 +224,8 @@ def check_study(study: dict[str, Any]) -> None:
             raise UsageError(f"a study has the fields {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
         runs = seeded_runs(study)
         for run in runs + all_tuning_runs(study):
-            find_reward(Config(**settings_of(study, run)).reward)
+            for stage in stages_of(settings_of(study, run)):
+                find_reward(config_of(stage).reward)
         if not runs or len({json.dumps(run, sort_keys=True) for run in runs}) < len(runs):
             raise UsageError("a study needs at least one run, and none twice")
     except UsageError:
@@ -159,45 +242,61 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
     """Run what is missing of a study, several runs at a time (jobs; 0: one a core); returns its results.
 
     study  grids     a list of {setting: [values]}: its conditions are the combinations of each
-           seeds     of every condition's runs. A seed has a base model of its own where that is the toy, and one order
-                     of problems and one stream of random numbers, in all conditions: runs are paired
-           settings  of all runs
-           tune      optional, {"lr_factors": [...], and settings}: a condition's learning rate is multiplied by each,
-                     and that is taken with which a run under these settings has most full passes in the last
-                     quarter of its training
+           seeds     of every condition's runs, unless its grid has a "seed". A seed has a base model of its own where
+                     that is the toy, and one order of problems and one stream of random numbers, in all conditions:
+                     runs are paired
+           settings  of all runs: minirl.Config's; "stages", a list of settings for parts of a run (stages_of); and
+                     "live_groups", for dynamic_sampling.py
+           tune      optional, {"lr_factors": [...], and settings, or lists of them}: a condition's learning rate, if it
+                     gives none, is multiplied by each factor, and that is taken with which runs under these settings
+                     have most full passes in the last quarter of their training; see tuning_runs
 
-    folder/results.json is written after every run, so a study that was interrupted goes on where it was. It holds
-    {study, seconds, tuning, runs}; each row of the last two has the settings that are the run's own ("run"), "seconds",
-    the curves of its "training", and for every evaluation how many "tests" of the problem each sample passed.
+    folder/results.json is written after every run, so a study that was interrupted goes on where it was; its grids and
+    seeds may have grown. It holds {study, seconds, tuning, runs}; each row of the last two has the settings that are
+    the run's own ("run"), "seconds", the curves of its "training" (at most 60 points, means of steps), and for every
+    evaluation how many "tests" of the problem each sample passed.
     """
     check_study(study)
     file = folder / "results.json"
     results = read_results(file) if file.exists() else {"study": study, "seconds": 0.0, "tuning": [], "runs": []}
-    if results["study"] != study:
-        raise UsageError(f"{file} holds the results of another study; choose another --out")
-    tuning, seeded = all_tuning_runs(study), seeded_runs(study)
-    total, done = len(tuning) + len(seeded), len(results["tuning"]) + len(results["runs"])
-    if done == total:
+    if any(results["study"].get(name) != study.get(name) for name in ("settings", "tune")):
+        raise UsageError(f"{file} holds the results of a study with other settings; choose another --out")
+    results["study"] = study
+    tuning, seeded = all_tuning_runs(study, results["tuning"]), seeded_runs(study)
+    if not missing(results["tuning"], tuning) + missing(results["runs"], tuned_runs(study, results, seeded)):
         return results
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     started = time.perf_counter() - results["seconds"]
     with (
         workers(jobs or (1 if torch.cuda.is_available() else count_cores()), folder / "log.txt") as pool,
-        tqdm(total=total, initial=done, desc="study", unit="run", dynamic_ncols=True) as bar,
+        tqdm(total=len(tuning) + len(seeded), desc="study", unit="run", dynamic_ncols=True) as bar,
     ):
 
-        def keep(rows: Iterator[dict[str, Any]], place: str) -> None:
-            for row in rows:
+        def run_all(runs: list[dict[str, Any]], place: str, **settings: Any) -> None:
+            make_bases(pool, [stages_of(settings_of(study, run))[0] for run in missing(results[place], runs)])
+            for row in run_missing(pool, results, place, runs, folder, **settings):
                 results[place].append(row)
                 results["seconds"] = time.perf_counter() - started
                 write_text(file, json.dumps(results, separators=(",", ":")))
                 bar.update()
 
-        make_bases(pool, [Config(**settings_of(study, run)) for run in tuning + seeded])
-        keep(run_missing(pool, results, "tuning", tuning, folder, eval_size=1, eval_every=0), "tuning")
-        tuned = [run | tuned_rate(study, results, run) for run in seeded]
-        keep(run_missing(pool, results, "runs", tuned, folder), "runs")
+        bar.update(len(results["tuning"]) + len(results["runs"]))
+        while missing(results["tuning"], tuning):
+            run_all(tuning, "tuning", eval_size=1, eval_every=0)
+            tuning = all_tuning_runs(study, results["tuning"])
+            bar.total = len(tuning) + len(seeded)
+        run_all(tuned_runs(study, results, seeded), "runs")
     return results
+
+
+def tuned_runs(study: dict[str, Any], results: dict[str, Any], seeded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These runs with their learning rates. Where a rate that was given is the best one as well, two are one run."""
+    return each_once([run | tuned_rate(study, results["tuning"], run) for run in seeded])
+
+
+def missing(rows: list[dict[str, Any]], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    finished = [row["run"] for row in rows]
+    return [run for run in runs if run not in finished]
 
 
 @contextlib.contextmanager
@@ -227,9 +326,10 @@ def _start_worker(log: str) -> None:
     os.dup2(file, 2)
 
 
-def make_bases(pool: concurrent.futures.Executor, configs: list[Config]) -> None:
+def make_bases(pool: concurrent.futures.Executor, runs: list[dict[str, Any]]) -> None:
     """Make the toy's base models that are missing: each in one process, before several want it."""
-    bases = {(config.toy_noise, config.toy_seed) for config in configs if config.model == "toy"}
+    configs = map(config_of, runs)
+    bases = {(config.toy_noise, config.toy_seed): None for config in configs if config.model == "toy"}  # in their order
     for task in [pool.submit(_make_base, *base) for base in bases]:
         task.result()
 
@@ -247,9 +347,8 @@ def run_missing(
     **settings: Any,
 ) -> Iterator[dict[str, Any]]:
     """Run those of `runs` that results[place] does not have, with these settings; yield their rows as they end."""
-    finished = [row["run"] for row in results[place]]
     tasks = {}
-    for run in (run for run in runs if run not in finished):
+    for run in missing(results[place], runs):
         name = re.sub(r"[^\w.]+", "-", "-".join(f"{value}" for value in (place, *run.values())))
         tasks[pool.submit(study_run, settings_of(results["study"], run) | settings, folder / "runs" / name)] = run
     for task in concurrent.futures.as_completed(tasks):
@@ -297,23 +396,30 @@ def _sandbox_of_study(file: Path, *settings: Any) -> RememberingSandbox:
 
 
 def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """One run of a study; its row of the results. The folder keeps everything but the checkpoint."""
+    """One run of a study; its row of the results. The folder keeps everything but the checkpoint; a run with stages has
+    a folder for each, and each begins with the weights of the one before."""
     started = time.perf_counter()
-    config = Config(**{"workers": 2} | settings, out=str(folder))  # of the sandbox: other runs want the cores, too
-    if find_checkpoint(folder):  # it was interrupted
-        config = replace(config, resume=str(folder))
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-    train(config, _sandbox_of_study(folder.parent / "programs.sqlite", 2, config.cpu_seconds, config.memory_mb))
-    metrics = read_jsonl(folder / "metrics.jsonl")
-    steps = [row["step"] for row in metrics if "eval/pass@1" in row]
-    evaluations = {step: read_jsonl(folder / "evaluations" / f"step_{step:06d}.jsonl") for step in steps}
-    names = ["full_pass", "pass_rate", "dead_groups", "entropy", "grad_norm"]
-    training = [{name: row[name] for name in names} | census_of(folder, row["step"]) for row in metrics if row["step"]]
-    shutil.rmtree(folder / "checkpoint")
+    stages = stages_of(settings)
+    folders = [folder / f"stage_{i}" for i in range(1, len(stages) + 1)] if len(stages) > 1 else [folder]
+    names = ["full_pass", "pass_rate", "dead_groups", "entropy"]
+    training: list[dict[str, float]] = []
+    evaluations: dict[int, list[dict[str, Any]]] = {}
+    for stage, place, before in zip(stages, folders, [None, *folders], strict=False):
+        train_stage(stage if before is None else stage | {"model": str(before)}, place, folder.parent)
+        done = len(training)
+        for row in read_jsonl(place / "metrics.jsonl"):
+            if row["step"]:
+                training.append({name: row[name] for name in names})
+            if "eval/pass@1" in row and (row["step"] or not done):  # at its first step a stage is the one before it
+                file = place / "evaluations" / f"step_{row['step']:06d}.jsonl"
+                evaluations[done + row["step"]] = read_jsonl(file)
+    for place in folders:
+        shutil.rmtree(place / "checkpoint")
+    parts = np.array_split(np.array([list(row.values()) for row in training]), min(60, len(training)))
+    means = np.array([part.mean(0) for part in parts]).round(4)  # [points, names]
     return {
         "seconds": round(time.perf_counter() - started, 1),
-        "training": {name: [round(row[name], 4) for row in training] for name in training[0]},
+        "training": {name: means[:, i].tolist() for i, name in enumerate(names)},
         "tests": [len(row["outcomes"][0]) for row in evaluations[0]],
         "evaluations": {
             str(step): [[sum(passes) for passes in row["outcomes"]] for row in rows]
@@ -322,9 +428,17 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def census_of(folder: Path, step: int) -> dict[str, float]:
-    """The kinds of groups in a step of a run, from its saved rollout: group_census."""
-    return group_census(*outcomes_of_rows(read_jsonl(folder / "rollouts" / f"step_{step:06d}.jsonl")))
+def train_stage(settings: dict[str, Any], folder: Path, shared: Path) -> None:
+    """Train, or go on where it was interrupted. The results of programs are kept in the folder `shared`."""
+    config = config_of({"workers": 2} | settings, out=str(folder))  # of the sandbox: other runs want the cores, too
+    if find_checkpoint(folder):
+        config = replace(config, resume=str(folder))
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    trainer = train
+    if "live_groups" in settings:
+        trainer = functools.partial(dynamic_sampling.train, live_groups=settings["live_groups"])
+    trainer(config, _sandbox_of_study(shared / "programs.sqlite", 2, config.cpu_seconds, config.memory_mb))
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -363,50 +477,93 @@ def crossed_interval(values: np.ndarray) -> tuple[float, float, float]:
     return float(values[known].mean()), float(low), float(high)
 
 
+def student_t(probability: Any, freedom: int) -> Any:
+    """Quantiles of Student's t distribution."""
+    try:
+        from scipy import stats
+    except ImportError:
+        raise UsageError("an interval over seeds needs scipy: pip install scipy") from None
+    return stats.t.ppf(probability, freedom)
+
+
+def seed_interval(values: np.ndarray, power: float = 0.8) -> dict[str, float]:
+    """Of values [S seeds, P problems]: their "mean"; its 95 % interval from "low" to "high", Student's t over the means
+    of the seeds (nan with one seed): what other seeds, and so other base models, would give on these problems; and what
+    is "detectable": the smallest difference that such an interval would exclude 0 for, with this power."""
+    means = values.mean(-1)
+    error = means.std(ddof=1) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+    wide, far = student_t([0.975, power], max(1, len(means) - 1))
+    mean = float(means.mean())
+    return {
+        "mean": mean,
+        "low": mean - wide * error,
+        "high": mean + wide * error,
+        "detectable": (wide + far) * error,
+    }
+
+
+def in_brackets(interval: dict[str, float], sign: str = "", digits: int = 3) -> str:
+    """An interval as text: mean [low, high]; the mean alone of one seed, and nothing where there is none."""
+    mean, low, high = (f"{interval[name]:{sign}.{digits}f}" for name in ("mean", "low", "high"))
+    return "" if math.isnan(interval["mean"]) else mean if math.isnan(interval["low"]) else f"{mean} [{low}, {high}]"
+
+
+def rows_of_conditions(results: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """The conditions of a study that have been run, each with the rows of its seeds."""
+    rows = {json.dumps(row["run"], sort_keys=True): row for row in results["runs"]}
+    runs = seeded_runs(results["study"])
+    for condition in conditions_of(results["study"]):
+        rate = tuned_rate(results["study"], results["tuning"], condition)
+        mine = [json.dumps(run | rate, sort_keys=True) for run in runs if condition | {"seed": run["seed"]} == run]
+        if found := [rows[key] for key in mine if key in rows]:
+            yield condition, found
+
+
 def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dict[str, Any]]:
     """What the results of a study say of each of its conditions, in the order of its grids.
 
     condition, lr, seeds     the number of its runs so far
-    before, pass@1, pass@8, pass_rate, area   (mean, low, high): crossed_interval at the end; pass@1 before, and its
-                             mean over the run (the area under its curve)
+    before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
+                             its mean over the run (the area under its curve)
+    entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
+                             of full passes there, minus that in the quarter before (has the curve flattened?)
     difference               the same names, of paired differences to the baseline reward; "pairs", the number of
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
-    curves                   the steps of the evaluations, and pass@1, ... of every seed at each: [seeds, evaluations]
+    curve                    the share of full passes in training: [seeds, points]
     collapsed                the number of runs that ended below where they began, in pass@1
     """
-    dropped = {"seed", "lr"} if "tune" in results["study"] else {"seed"}
-    runs_of: dict[str, list[tuple]] = {}  # condition -> its runs, each with its curves
-    for row in results["runs"]:
-        condition = {name: value for name, value in row["run"].items() if name not in dropped}
-        runs_of.setdefault(json.dumps(condition, sort_keys=True), []).append((row["run"], *curves_of(row)))
-    measured = {  # condition -> seed -> columns
-        key: {run["seed"]: columns_of_run(steps, curves) for run, steps, curves in runs}
-        for key, runs in runs_of.items()
-    }
+    measured, rows_of = {}, {}  # condition -> seed -> columns; condition -> its rows
+    for condition, rows in rows_of_conditions(results):
+        key = json.dumps(condition, sort_keys=True)
+        rows_of[key], measured[key] = rows, {row["run"]["seed"]: columns_of_run(row) for row in rows}
     summary = []
     for condition in conditions_of(results["study"]):
-        condition = {name: value for name, value in condition.items() if name not in dropped}
         key, base = (json.dumps(condition | other, sort_keys=True) for other in ({}, {"reward": baseline}))
         if key not in measured:
             continue
-        of_seed, runs = measured[key], runs_of[key]
-        line: dict[str, Any] = {"condition": condition, "lr": runs[-1][0].get("lr"), "seeds": len(of_seed)}
+        of_seed, rows = measured[key], rows_of[key]
+        line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
         line["difference"] = paired_difference(of_seed, measured.get(base, {})) if key != base else None
         for name in next(iter(of_seed.values())):
-            line[name] = crossed_interval(np.array([columns[name] for columns in of_seed.values()]))
+            line[name] = seed_interval(np.array([columns[name] for columns in of_seed.values()]))
         line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
-        _, steps, first = runs[0]
-        line["curves"] = steps, {name: np.array([curves[name].mean(-1) for _, _, curves in runs]) for name in first}
+        line["curve"] = np.array([row["training"]["full_pass"] for row in rows])
         summary.append(line)
     return summary
 
 
-def columns_of_run(steps: list[int], curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """pass@1, ... of each problem at the end of a run (curves_of), pass@1 before it, and its mean over the run: [P]."""
-    pass_1 = curves["pass@1"]
+def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
+    """What study_summary has of one run, for each held-out problem [P]; of the training, [1]."""
+    steps, curves = curves_of(row)
+    pass_1, training = curves["pass@1"], {name: np.array(values) for name, values in row["training"].items()}
+    quarter = max(1, len(training["full_pass"]) // 4)
+    entropy, solved = training.get("entropy", np.array([math.nan])), training["full_pass"]
+    rise = solved[-quarter:].mean() - solved[-2 * quarter : -quarter].mean() if len(solved) > 1 else math.nan
     areas = (pass_1[1:] + pass_1[:-1]) / 2 * np.diff(steps)[:, None]
     columns = {name: values[-1] for name, values in curves.items()}
-    return columns | {"before": pass_1[0], "area": areas.sum(0) / (steps[-1] - steps[0])}
+    area = areas.sum(0) / (steps[-1] - steps[0]) if len(steps) > 2 else areas.sum(0) * math.nan  # two say nothing new
+    columns |= {"before": pass_1[0], "area": area}
+    return columns | {"entropy": entropy[-quarter:].mean(keepdims=True), "rise": np.array([rise])}
 
 
 def paired_difference(
@@ -417,9 +574,7 @@ def paired_difference(
     if not pairs:
         return None
     difference: dict[str, Any] = {
-        name: crossed_interval(np.array([m[name] - o[name] for m, o in pairs]))
-        for name in ("pass@1", "pass@8", "pass_rate", "area")
-        if name in pairs[0][0]
+        name: seed_interval(np.array([m[name] - o[name] for m, o in pairs])) for name in pairs[0][0]
     }
     above = sum(m["pass@1"].mean() > o["pass@1"].mean() for m, o in pairs)
     return difference | {"pairs": len(pairs), "above": above}
@@ -427,68 +582,87 @@ def paired_difference(
 
 def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     """The summary of a study's results as a table in Markdown, and how long it took."""
-    names = [name for name in summary[0]["condition"] if name != "lr"]
-    metrics = [name for name in ("pass@1", "pass@8", "pass_rate") if name in summary[0]]
-    titles = [*names, "lr", *metrics, "pass@1 - binary's", "seeds above", "area - binary's", "collapsed"]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    names = [name for name in dict.fromkeys(name for line in summary for name in line["condition"]) if name != "lr"]
+    metrics = [name for name in ("pass@1", "pass@8", "pass_rate", "entropy") if name in summary[0]]
+    titles = [*names, "lr", *metrics, "rise", "pass@1 - binary's", "detectable", "seeds above", "area - binary's"]
+    lines = ["| " + " | ".join([*titles, "collapsed"]) + " |", "|---" * (len(titles) + 1) + "|"]
     for line in summary:
-        cells = [str(line["condition"][name]) for name in names] + [f"{line['lr']:g}" if line["lr"] else ""]
-        cells += [f"{line[name][0]:.3f}" for name in metrics]
-        difference = line["difference"]
-        if difference:
-            shown = ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference[name]) for name in ("pass@1", "area")]
-            cells += [shown[0], f"{difference['above']} of {difference['pairs']}", shown[1]]
+        cells = [in_words(line["condition"].get(name, "")) for name in names]
+        cells.append(f"{line['lr']:g}" + ("" if "lr" not in line["condition"] else " (given)") if line["lr"] else "")
+        cells += [f"{line[name]['mean']:.3f}" for name in metrics] + [f"{line['rise']['mean']:+.3f}"]
+        if difference := line["difference"]:
+            pass_1, area = (in_brackets(difference[name], "+") for name in ("pass@1", "area"))
+            above = f"{difference['above']} of {difference['pairs']}"
+            cells += [pass_1, f"{difference['pass@1']['detectable']:.3f}", above, area]
         else:
-            cells += [""] * 3
+            cells += [""] * 4
         lines.append("| " + " | ".join([*cells, f"{line['collapsed']} of {line['seeds']}"]) + " |")
     tuned = f", and {len(results['tuning'])} to choose learning rates" if results["tuning"] else ""
     lines += [
         "",
         f"{len(results['runs'])} runs{tuned}, in {results['seconds'] / 60:.0f} minutes. Held-out results at the end, "
-        "means over seeds. Differences are paired by seed and problem, with a 95 % bootstrap interval over both; area: "
-        "pass@1, mean over the run; collapsed: ended with a lower pass@1 than its base model.",
+        "means over seeds. Entropy: nats a token, in the last quarter of training; rise: full passes in training, last "
+        "quarter minus the one before. Differences are paired by seed, in brackets their 95 % interval (Student's t "
+        "over seeds); detectable: the smallest difference that the interval would tell from 0, four times in five; "
+        "area: pass@1, mean over the run; collapsed: ended with a lower pass@1 than its base model.",
     ]
     return "\n".join(lines)
 
 
-def plot_study(summary: list[dict[str, Any]], file: Path) -> None:
-    """Curves of a study's first algorithm, a column a base model, for the rewards that all of them have; and every
-    condition's paired difference to binary."""
-    plt = pyplot()
-    algorithms = list(dict.fromkeys(line["condition"].get("algorithm", "") for line in summary))
+def in_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def bases_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The lines of a summary by what is neither algorithm nor reward, named in words: a panel of a figure each."""
     bases: dict[str, list[dict[str, Any]]] = {}
     for line in summary:
-        base = {k: v for k, v in line["condition"].items() if k not in ("algorithm", "reward")}
-        bases.setdefault(", ".join(f"{k} {v}" for k, v in base.items()), []).append(line)
-    rewards = [{line["condition"].get("reward", "binary") for line in lines} for lines in bases.values()]
-    figure, axes = plt.subplots(3, len(bases), figsize=(4 * len(bases) + 0.5, 9.5), squeeze=False)
-    for column, (title, lines) in enumerate(bases.items()):
-        for line in (line for line in lines if line["condition"].get("algorithm", "") == algorithms[0]):
-            reward = line["condition"].get("reward", "binary")
-            if not all(reward in of_base for of_base in rewards):  # it is below, with the others
-                continue
-            (steps, curves), style = line["curves"], {"color": COLORS.get(reward)}
-            for axis, name in zip(axes[:2, column], ("pass@1", "pass_rate"), strict=True):
-                values = curves[name]
-                axis.plot(steps, values.mean(0), label=reward, marker="o", markersize=3, **style)
-                axis.fill_between(steps, values.min(0), values.max(0), alpha=0.08, linewidth=0, **style)
-        before = np.mean([line["before"][0] for line in lines])
-        axes[0, column].set(title=f"{title}\npass@1 before: {before:.2f}", ylabel="held-out pass@1")
-        axes[1, column].set(xlabel="step", ylabel="held-out pass rate")
-        for axis in axes[:2, column]:
-            axis.set_ylim(bottom=0)
-        compared = [line for line in lines if line["difference"]]
-        axis = axes[2, column]
-        for place, line in enumerate(compared):
-            mean, low, high = line["difference"]["pass@1"]
-            color = COLORS.get(line["condition"].get("reward"))
+        others = {k: v for k, v in line["condition"].items() if k not in ("algorithm", "reward", "steps")}
+        bases.setdefault("\n".join(f"{k} {in_words(v)}" for k, v in others.items()), []).append(line)
+    return bases
+
+
+def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
+    """The share of full passes while training, under a study's first algorithm: a panel a base. 20 points, means of
+    steps; of the rewards that all bases have, where others have them too."""
+    bases = {}
+    for title, lines in bases_of(summary).items():
+        first = lines[0]["condition"].get("algorithm")
+        of_first = [line for line in lines if line["condition"].get("algorithm") == first]
+        bases[title] = {line["condition"].get("reward", "binary"): line for line in of_first}
+    shared = set.intersection(*map(set, bases.values())) or {"binary"}
+    figure, axes = pyplot().subplots(1, len(bases), figsize=(3.2 * len(bases) + 0.5, 3.4), squeeze=False)
+    for axis, (title, lines) in zip(axes[0], bases.items(), strict=True):
+        for reward, line in lines.items():
+            if reward in shared:
+                parts = np.array_split(line["curve"], min(20, line["curve"].shape[1]), axis=1)
+                band = [seed_interval(part) for part in parts]  # a point is a mean over seeds of means over steps
+                mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
+                steps = np.arange(0.5, len(parts)) / len(parts) * line["condition"].get("steps", len(parts))
+                axis.plot(steps, mean, label=reward, color=COLORS.get(reward))
+                axis.fill_between(steps, low, high, color=COLORS.get(reward), alpha=0.12, linewidth=0)
+        axis.set(title=title, xlabel="step", ylim=(0, None))
+    axes[0, 0].set_ylabel("full passes in training")
+    axes[0, 0].legend(fontsize=8, title="band: 95 % over seeds", title_fontsize=8)
+    save_figure(figure, file)
+
+
+def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
+    """Final held-out pass@1 of each condition minus that of the baseline, paired: a panel a base."""
+    bases = {title: [line for line in lines if line["difference"]] for title, lines in bases_of(summary).items()}
+    bases = {title: lines for title, lines in bases.items() if lines}
+    height = 1.4 + 0.3 * max(map(len, bases.values()), default=1)
+    figure, axes = pyplot().subplots(1, max(1, len(bases)), figsize=(3.2 * len(bases) + 1.5, height), squeeze=False)
+    for axis, (title, lines) in zip(axes[0], bases.items(), strict=False):
+        for place, line in enumerate(lines):
+            difference, color = line["difference"]["pass@1"], COLORS.get(line["condition"].get("reward"))
+            mean, low, high = (difference[name] for name in ("mean", "low", "high"))
             axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
-        labels = [" ".join(str(line["condition"].get(k, "")) for k in ("algorithm", "reward")) for line in compared]
-        axis.set_yticks([-place for place in range(len(compared))], labels, fontsize=7)
+        labels = [" ".join(str(line["condition"].get(k, "")) for k in ("algorithm", "reward")) for line in lines]
+        axis.set_yticks([-place for place in range(len(lines))], labels, fontsize=8)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.grid(visible=False, axis="y")
-        axis.set(xlabel="final pass@1, minus binary's\n(95 % interval, seeds and problems)")
-    axes[0, 0].legend(fontsize=8, title=f"{algorithms[0]}; mean, band: range of seeds", title_fontsize=8)
+        axis.set(title=title, xlabel="final pass@1 - binary's (95 %)")
     save_figure(figure, file)
 
 
@@ -502,47 +676,44 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser("study.py", description="Compare rewards and algorithms over paired seeds.")
     parser.error = refuse
-    words = "a study, as the head of this file shows; none: the repository's own, of about 80 minutes"
-    parser.add_argument("study", nargs="?", type=Path, metavar="FILE.json", help=words)
-    parser.add_argument("--quick", action="store_true", help="a small study, for some minutes")
+    words = f"{', '.join(STUDIES)}, or a file, as the head of this one shows; none: that of --out, or rewards"
+    parser.add_argument("study", nargs="?", default="", metavar="STUDY", help=words)
     words = "its folder; an interrupted study goes on, a whole one is only evaluated"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=words)
     words = "runs at the same time; default: one a core, on a GPU one"
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help=words)
     given = parser.parse_args(argv)
-    if given.quick and given.study:
-        raise UsageError("--quick is a study of its own; leave it or the file out")
     if given.jobs < 0:
         raise UsageError(f"--jobs must not be negative, got {given.jobs}")
     return given
 
 
-def chosen_study(file: Path | None, quick: bool, folder: Path) -> dict[str, Any]:
-    """The study of a file; else that of which the folder holds results; else the quick one, or the repository's own."""
-    if file:
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read the study {file}: {error}") from None
-    if (folder / "results.json").exists():
+def chosen_study(name: str, folder: Path) -> dict[str, Any]:
+    """One of STUDIES or that of a file; where none is named, that of which the folder holds results, or the first."""
+    if not name and (folder / "results.json").exists():
         return read_results(folder / "results.json")["study"]
-    return QUICK_STUDY if quick else STUDY
+    if not name or name in STUDIES:
+        return STUDIES[name or "rewards"]
+    try:
+        return json.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"there is no study {name!r}: {', '.join(STUDIES)}, or a file ({error})") from None
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a study, print its table, draw its figure. Returns 0, 2 for what the user can mend, 130 after Ctrl-C."""
     try:
         given = arguments(argv)
-        pyplot()  # without matplotlib, an hour's runs would end without a figure
-        name = "quick-study" if given.quick else given.study.stem if given.study else "study"
-        folder = given.out or Path("runs") / name
-        results = run_study(chosen_study(given.study, given.quick, folder), folder, given.jobs)
+        pyplot(), student_t(0.5, 1)  # without their packages, an hour's runs would end without a figure
+        folder = given.out or Path("runs") / f"study-{Path(given.study or 'rewards').stem}"
+        results = run_study(chosen_study(given.study, folder), folder, given.jobs)
         summary = study_summary(results)
         table = study_table(results, summary)
         write_text(folder / "table.md", table + "\n")
         print(table)
-        plot_study(summary, folder / "figure.png")
-        print(f"\n{folder}/ holds results.json, table.md and figure.png")
+        plot_curves(summary, folder / "curves.png")
+        plot_differences(summary, folder / "differences.png")
+        print(f"\n{folder}/ holds results.json, table.md, curves.png and differences.png")
         return 0
     except (UsageError, SandboxError) as error:
         print(f"\rstudy: {error}", file=sys.stderr)

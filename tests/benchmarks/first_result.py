@@ -1,6 +1,6 @@
 """The first result of tutorials/results: both rewards with three seeds, and the other algorithms with one.
 
-    python tests/benchmarks/first_result.py RUNS_FOLDER     two minutes a run on two cores; runs that exist are kept
+    python tests/benchmarks/first_result.py RUNS_FOLDER     a minute a run on two cores; runs that exist are kept
 
 Writes tutorials/results/first_result.json and prints the table's rows.
 """
