@@ -232,6 +232,27 @@ def test_a_run_with_stages_goes_from_one_to_the_next(model, tmp_path):
     assert not list(tmp_path.glob("run/*/checkpoint"))
 
 
+def test_conditions_are_compared_within_their_base():
+    stages = [[{"reward": "gated", "steps": 2}, {"steps": 3}]]
+    grids = [{"toy_noise": [0.5, 0.7], **grid} for grid in ({"reward": ["binary"]}, {"lr": [0.1]}, {"stages": stages})]
+    study = {"grids": grids, "seeds": [0], "compare": ["toy_noise"]}
+    pairs = {studies.panel_and_label(study, x): studies.baseline_of(study, x) for x in conditions_of(study)}
+    labels = ("binary", "lr 0.1", "gated then all as usual")
+    assert set(pairs) == {(f"toy_noise {noise}", label) for noise in (0.5, 0.7) for label in labels}
+    for (panel, _), baseline in pairs.items():
+        assert baseline == {"toy_noise": float(panel.split()[1]), "reward": "binary"}
+    runs = [
+        row("binary", 0, [(2, 0), (1, 1)], toy_noise=0.5),
+        row("binary", 0, [(2, 2), (2, 2)], toy_noise=0.5, lr=0.1),
+    ]
+    del runs[1]["run"]["reward"]
+    found = study_summary({"study": study, "seconds": 1.0, "tuning": [], "runs": runs})
+    assert [line["label"] for line in found] == ["binary", "lr 0.1"] and found[0]["difference"] is None
+    assert found[1]["difference"]["pass@1"]["mean"] == pytest.approx(0.75)
+    alone = {"grids": [{"lr": [0.1], "reward": ["elite"]}], "seeds": [0]}
+    assert studies.baseline_of(alone, {"lr": 0.1, "reward": "elite"}) == {"lr": 0.1, "reward": "binary"}
+
+
 def test_remedies_draw_as_many_programs_as_what_they_are_compared_with():
     conditions = conditions_of(REMEDIES)
     assert len(conditions) == 20 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
@@ -316,7 +337,7 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     assert gated["difference"]["above"] == 1 and gated["difference"]["pairs"] == 2
     table = study_table(results, [binary, gated])
     shown = studies.in_brackets(difference, "+")
-    assert "| gated |  | 0.500 |" in table and f"| {shown} | {difference['detectable']:.3f} | 1 of 2 |" in table
+    assert "|  | gated |  | 0.500 |" in table and f"| {shown} | {difference['detectable']:.3f} | 1 of 2 |" in table
     first_seed = {**results, "runs": runs[:1] + runs[1:2]}
     assert study_summary(first_seed)[1]["difference"] is None, "no pair yet"
 

@@ -119,6 +119,7 @@ REMEDIES = {
     "grids": remedies(STRENGTHS["weak"], 956) + remedies(STRENGTHS["starved"], 624),
     "seeds": [0, 1, 2, 3, 4],
     "settings": {"eval_every": 100, "lr": 2e-4},
+    "compare": ["toy_noise", "families"],
 }
 QUICK = {
     "grids": [{"toy_noise": [0.5], "algorithm": ["grpo"], "reward": ["binary", "pass_rate", "gated"]}],
@@ -218,7 +219,7 @@ def stages_of(settings: dict[str, Any]) -> list[dict[str, Any]]:
 
 def check_study(study: dict[str, Any]) -> None:
     """Raise UsageError for a study that could not be run."""
-    known = {"grids", "seeds", "settings", "tune"}
+    known = {"grids", "seeds", "settings", "tune", "compare"}
     try:
         if unknown := set(study) - known:
             raise UsageError(f"a study has the fields {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
@@ -247,6 +248,8 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
                      runs are paired
            settings  of all runs: minirl.Config's; "stages", a list of settings for parts of a run (stages_of); and
                      "live_groups", for dynamic_sampling.py
+           compare   optional: conditions that share these settings are compared with the first of them. Without it,
+                     a condition is compared with the same under the binary reward
            tune      optional, {"lr_factors": [...], and settings, or lists of them}: a condition's learning rate, if it
                      gives none, is multiplied by each factor, and that is taken with which runs under these settings
                      have most full passes in the last quarter of their training; see tuning_runs
@@ -519,15 +522,43 @@ def rows_of_conditions(results: dict[str, Any]) -> Iterator[tuple[dict[str, Any]
             yield condition, found
 
 
-def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dict[str, Any]]:
+def baseline_of(study: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
+    """The condition with which another one is compared; see run_study."""
+    if "compare" not in study:
+        return condition | {"reward": "binary"}
+    shared = {name: condition.get(name) for name in study["compare"]}
+    return next(x for x in conditions_of(study) if {name: x.get(name) for name in shared} == shared)
+
+
+def panel_and_label(study: dict[str, Any], condition: dict[str, Any]) -> tuple[str, str]:
+    """A condition in words: what it shares with its baseline, but for the algorithm (a panel of a figure); the rest."""
+    shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward")])
+    panel = {name: condition[name] for name in shared if name in condition}
+    return in_words(panel, "\n"), in_words({k: v for k, v in condition.items() if k not in shared})
+
+
+def in_words(settings: dict[str, Any], between: str = " ") -> str:
+    """Settings, but for the number of steps; algorithms and rewards by their names alone."""
+    words = []
+    for name, value in settings.items():
+        if name == "stages":
+            words.append(" then ".join(in_words(stage) or "all as usual" for stage in value))
+        elif name in ("algorithm", "reward"):
+            words.append(value)
+        elif name != "steps":
+            words.append(f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    return between.join(words)
+
+
+def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     """What the results of a study say of each of its conditions, in the order of its grids.
 
-    condition, lr, seeds     the number of its runs so far
+    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label
     before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
                              its mean over the run (the area under its curve)
     entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
                              of full passes there, minus that in the quarter before (has the curve flattened?)
-    difference               the same names, of paired differences to the baseline reward; "pairs", the number of
+    difference               the same names, of paired differences to its baseline (baseline_of); "pairs", the number of
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
     curve                    the share of full passes in training: [seeds, points]
     collapsed                the number of runs that ended below where they began, in pass@1
@@ -538,11 +569,13 @@ def study_summary(results: dict[str, Any], baseline: str = "binary") -> list[dic
         rows_of[key], measured[key] = rows, {row["run"]["seed"]: columns_of_run(row) for row in rows}
     summary = []
     for condition in conditions_of(results["study"]):
-        key, base = (json.dumps(condition | other, sort_keys=True) for other in ({}, {"reward": baseline}))
+        pair = condition, baseline_of(results["study"], condition)
+        key, base = (json.dumps(condition, sort_keys=True) for condition in pair)
         if key not in measured:
             continue
         of_seed, rows = measured[key], rows_of[key]
         line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
+        line["panel"], line["label"] = panel_and_label(results["study"], condition)
         line["difference"] = paired_difference(of_seed, measured.get(base, {})) if key != base else None
         for name in next(iter(of_seed.values())):
             line[name] = seed_interval(np.array([columns[name] for columns in of_seed.values()]))
@@ -582,13 +615,12 @@ def paired_difference(
 
 def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     """The summary of a study's results as a table in Markdown, and how long it took."""
-    names = [name for name in dict.fromkeys(name for line in summary for name in line["condition"]) if name != "lr"]
     metrics = [name for name in ("pass@1", "pass@8", "pass_rate", "entropy") if name in summary[0]]
-    titles = [*names, "lr", *metrics, "rise", "pass@1 - binary's", "detectable", "seeds above", "area - binary's"]
+    titles = ["base", "condition", "lr", *metrics, "rise"]
+    titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's"]
     lines = ["| " + " | ".join([*titles, "collapsed"]) + " |", "|---" * (len(titles) + 1) + "|"]
     for line in summary:
-        cells = [in_words(line["condition"].get(name, "")) for name in names]
-        cells.append(f"{line['lr']:g}" + ("" if "lr" not in line["condition"] else " (given)") if line["lr"] else "")
+        cells = [line["panel"].replace("\n", ", "), line["label"], f"{line['lr']:g}" if line["lr"] else ""]
         cells += [f"{line[name]['mean']:.3f}" for name in metrics] + [f"{line['rise']['mean']:+.3f}"]
         if difference := line["difference"]:
             pass_1, area = (in_brackets(difference[name], "+") for name in ("pass@1", "area"))
@@ -602,35 +634,30 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
         "",
         f"{len(results['runs'])} runs{tuned}, in {results['seconds'] / 60:.0f} minutes. Held-out results at the end, "
         "means over seeds. Entropy: nats a token, in the last quarter of training; rise: full passes in training, last "
-        "quarter minus the one before. Differences are paired by seed, in brackets their 95 % interval (Student's t "
-        "over seeds); detectable: the smallest difference that the interval would tell from 0, four times in five; "
-        "area: pass@1, mean over the run; collapsed: ended with a lower pass@1 than its base model.",
+        "quarter minus the one before. Differences (to the binary reward, or to the first condition of a base) are "
+        "paired by seed, in brackets their 95 % interval (Student's t over seeds); detectable: the smallest difference "
+        "that the interval would tell from 0, four times in five; area: pass@1, mean over the run; collapsed: ended "
+        "with a lower pass@1 than its base model.",
     ]
     return "\n".join(lines)
 
 
-def in_words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def bases_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The lines of a summary by what is neither algorithm nor reward, named in words: a panel of a figure each."""
-    bases: dict[str, list[dict[str, Any]]] = {}
+def panels_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    panels: dict[str, list[dict[str, Any]]] = {}
     for line in summary:
-        others = {k: v for k, v in line["condition"].items() if k not in ("algorithm", "reward", "steps")}
-        bases.setdefault("\n".join(f"{k} {in_words(v)}" for k, v in others.items()), []).append(line)
-    return bases
+        panels.setdefault(line["panel"], []).append(line)
+    return panels
 
 
 def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
     """The share of full passes while training, under a study's first algorithm: a panel a base. 20 points, means of
     steps; of the rewards that all bases have, where others have them too."""
     bases = {}
-    for title, lines in bases_of(summary).items():
+    for title, lines in panels_of(summary).items():
         first = lines[0]["condition"].get("algorithm")
         of_first = [line for line in lines if line["condition"].get("algorithm") == first]
-        bases[title] = {line["condition"].get("reward", "binary"): line for line in of_first}
-    shared = set.intersection(*map(set, bases.values())) or {"binary"}
+        bases[title] = {line["label"].removeprefix(f"{first} "): line for line in of_first}
+    shared = set.intersection(*map(set, bases.values()))
     figure, axes = pyplot().subplots(1, len(bases), figsize=(3.2 * len(bases) + 0.5, 3.4), squeeze=False)
     for axis, (title, lines) in zip(axes[0], bases.items(), strict=True):
         for reward, line in lines.items():
@@ -639,8 +666,8 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
                 band = [seed_interval(part) for part in parts]  # a point is a mean over seeds of means over steps
                 mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
                 steps = np.arange(0.5, len(parts)) / len(parts) * line["condition"].get("steps", len(parts))
-                axis.plot(steps, mean, label=reward, color=COLORS.get(reward))
-                axis.fill_between(steps, low, high, color=COLORS.get(reward), alpha=0.12, linewidth=0)
+                (drawn,) = axis.plot(steps, mean, label=reward, color=COLORS.get(reward))
+                axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
     axes[0, 0].set_ylabel("full passes in training")
     axes[0, 0].legend(fontsize=8, title="band: 95 % over seeds", title_fontsize=8)
@@ -649,7 +676,7 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
 
 def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
     """Final held-out pass@1 of each condition minus that of the baseline, paired: a panel a base."""
-    bases = {title: [line for line in lines if line["difference"]] for title, lines in bases_of(summary).items()}
+    bases = {title: [line for line in lines if line["difference"]] for title, lines in panels_of(summary).items()}
     bases = {title: lines for title, lines in bases.items() if lines}
     height = 1.4 + 0.3 * max(map(len, bases.values()), default=1)
     figure, axes = pyplot().subplots(1, max(1, len(bases)), figsize=(3.2 * len(bases) + 1.5, height), squeeze=False)
@@ -658,11 +685,11 @@ def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
             difference, color = line["difference"]["pass@1"], COLORS.get(line["condition"].get("reward"))
             mean, low, high = (difference[name] for name in ("mean", "low", "high"))
             axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
-        labels = [" ".join(str(line["condition"].get(k, "")) for k in ("algorithm", "reward")) for line in lines]
+        labels = [line["label"] for line in lines]
         axis.set_yticks([-place for place in range(len(lines))], labels, fontsize=8)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.grid(visible=False, axis="y")
-        axis.set(title=title, xlabel="final pass@1 - binary's (95 %)")
+        axis.set(title=title, xlabel="final pass@1 - baseline's (95 %)")
     save_figure(figure, file)
 
 
