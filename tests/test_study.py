@@ -72,11 +72,12 @@ def test_the_studies_of_the_repository_are_studies():
     for noise, algorithm in itertools.product((0.35, 0.5, 0.7, 0.82), ("grpo", "rloo")):
         for reward in ("gated", "hard_tests"):
             assert seeds.pop((noise, algorithm, reward, None)) == {0, 1, 2, 3, 4}
-        for reward, lr in itertools.product(("binary", "pass_rate"), (None, 2e-4)):
-            assert seeds.pop((noise, algorithm, reward, lr)) == set(range(8)), "the pair, and once more at one rate"
+        for reward in ("binary", "pass_rate"):
+            assert seeds.pop((noise, algorithm, reward, None)) == set(range(8))
+            assert seeds.pop((noise, algorithm, reward, 2e-4)) == set(range(5)), "the pair once more, at one rate"
     assert not seeds
     tried = [(run["lr"], run["toy_seed"]) for run in tuning_runs(STUDY, conditions_of(STUDY)[0])]
-    assert sorted(tried) == [(lr, base) for lr in (1e-4, 2e-4, 4e-4) for base in (0, 1)]
+    assert sorted(tried) == [(lr, base) for lr in (1e-4, 2e-4, 4e-4) for base in (100, 101)], "no base of the study"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,7 @@ def test_the_studies_of_the_repository_are_studies():
             {"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr_factors": [1], "seed": 9, "group_size": 1}},
             "group_size",
         ),
+        ({"grids": [{"reward": ["binary"]}], "seeds": [0], "tune": {"lr_factors": [], "seed": 9}}, "lr_factors"),
         ([], "not a study"),
     ],
 )
@@ -133,7 +135,7 @@ def test_a_study_runs_what_is_missing_with_the_best_learning_rate(model, tmp_pat
     last = found["near_miss", 1]
     assert len(last["training"]["full_pass"]) == 2 and sorted(last["evaluations"]) == ["0", "1", "2"]
     assert last["tests"] == [10] * 3 and [len(counts) for counts in last["evaluations"]["2"]] == [2, 2, 2]
-    kept = next(tmp_path.glob("runs/*near_miss*1"))
+    kept = next(tmp_path.glob("runs/*near_miss-1-*"))
     assert (kept / "rollouts" / "step_000002.jsonl").exists() and not (kept / "checkpoint").exists()
     other = found["binary", 1]
     assert last["evaluations"]["0"] == other["evaluations"]["0"], "the runs of a seed begin with the same samples"
@@ -171,6 +173,9 @@ def test_the_range_of_learning_rates_grows_until_the_best_one_is_inside():
     last = first | {1.0: [0.5, 0.5], 2.0: [0.6, 0.6]}
     assert rates(last) == [0.125, 0.25, 0.5, 1.0, 2.0] and tuned(last) == 2.0, "twice is enough"
     assert rates(first | {0.125: [0.9, 0.9]}) == [0.0625, 0.125, 0.25, 0.5]
+    assert tuned({0.5: [0.5, 0.4], 0.125: [0.4, 0.5], 0.25: [0.3, 0.2], 0.0625: [0.0, 0.0]}) == 0.125, (
+        "of equals the lower"
+    )
     assert tuning_runs(study, {"reward": "gated", "lr": 0.25}) == [], "a rate that is given is not tuned"
 
 
@@ -190,6 +195,25 @@ def test_a_rate_that_is_given_and_is_the_best_one_is_run_once():
     found = study_summary(results)
     assert [line["condition"].get("lr") for line in found] == [None, 0.25], "the same two runs answer both questions"
     assert [line["seeds"] for line in found] == [2, 2]
+
+
+def test_runs_whose_settings_have_the_same_values_have_folders_of_their_own(monkeypatch):
+    class Pool:
+        def submit(self, run, settings, folder):
+            folders.append(folder)
+            future = studies.concurrent.futures.Future()
+            future.set_result({})
+            return future
+
+    folders: list = []
+    runs = [
+        {"group_size": 4, "seed": 0},
+        {"problems_per_step": 4, "seed": 0},
+        {"stages": [{"levels": [1]}] * 40, "seed": 0},
+    ]
+    results = {"study": {"grids": [], "seeds": [0]}, "runs": []}
+    assert len(list(studies.run_missing(Pool(), results, "runs", runs, Path("x")))) == 3
+    assert len(set(folders)) == 3 and max(len(folder.name) for folder in folders) < 120
 
 
 def test_a_killed_run_of_a_study_goes_on(model, tmp_path, monkeypatch):

@@ -74,8 +74,8 @@ NORMALISATION["no_baseline"] = "constant"
 # Four strengths of the toy's base model: pass@1 near 0.25, 0.1, 0.02 and 0.002; and steps until binary's training curve
 # has flattened.
 STRENGTHS = {
-    "strong": {"toy_noise": [0.35], "steps": [300]},
-    "middling": {"toy_noise": [0.5], "steps": [400]},
+    "strong": {"toy_noise": [0.35], "steps": [250]},
+    "middling": {"toy_noise": [0.5], "steps": [350]},
     "weak": {"toy_noise": [0.7], "steps": [600]},
     "starved": {"toy_noise": [0.82], "families": [["lists"]], "steps": [1000]},
 }
@@ -88,12 +88,12 @@ STUDY = {
         for grid in (
             strength | BOTH | {"reward": ["binary", "pass_rate", "gated", "hard_tests"]},
             strength | PAIR | {"seed": [5, 6, 7]},
-            strength | PAIR | {"seed": [0, 1, 2, 3, 4, 5, 6, 7], "lr": [2e-4]},
+            strength | PAIR | {"lr": [2e-4]},
         )
     ],
     "seeds": [0, 1, 2, 3, 4],
     "settings": {"eval_every": 100, "lr": 2e-4},
-    "tune": {"lr_factors": [0.5, 1, 2], "grow": 2, "algorithm": "grpo", "seed": 100, "toy_seed": [0, 1]},
+    "tune": {"lr_factors": [0.5, 1, 2], "grow": 2, "algorithm": "grpo", "seed": 100, "toy_seed": [100, 101]},
 }
 
 
@@ -162,7 +162,7 @@ def tuning_runs(
     tune = {name: value if isinstance(value, list) else [value] for name, value in study["tune"].items()}
     rate = config_of(stages_of(study.get("settings", {}) | condition)[0]).lr
     rates = sorted(rate * factor for factor in tune.pop("lr_factors"))
-    runs = []
+    runs: list[dict[str, Any]] = []
     for _ in range(1 + tune.pop("grow", [0])[0]):
         runs = [condition | run for run in combinations(tune | {"lr": rates})]
         best = best_rate(runs, done)
@@ -174,13 +174,13 @@ def tuning_runs(
 
 
 def best_rate(runs: list[dict[str, Any]], done: Sequence[dict[str, Any]]) -> float | None:
-    """The learning rate of these runs with the highest mean score; None while some of them are missing."""
+    """The learning rate of these runs with the highest mean score, the lowest of equals; None while some are missing."""
     scores: dict[float, list[float]] = {}
     for row in done:
         if row["run"] in runs:
             scores.setdefault(row["run"]["lr"], []).append(tuning_score(row))
     whole = sum(map(len, scores.values())) == len(runs) > 0
-    return max(scores, key=lambda rate: np.mean(scores[rate])) if whole else None
+    return max(sorted(scores), key=lambda rate: np.mean(scores[rate])) if whole else None
 
 
 def all_tuning_runs(study: dict[str, Any], done: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
@@ -223,6 +223,8 @@ def check_study(study: dict[str, Any]) -> None:
     try:
         if unknown := set(study) - known:
             raise UsageError(f"a study has the fields {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
+        if not study.get("tune", {"lr_factors": [1]})["lr_factors"]:
+            raise UsageError("tune needs at least one of lr_factors")
         runs = seeded_runs(study)
         for run in runs + all_tuning_runs(study):
             for stage in stages_of(settings_of(study, run)):
@@ -352,7 +354,8 @@ def run_missing(
     """Run those of `runs` that results[place] does not have, with these settings; yield their rows as they end."""
     tasks = {}
     for run in missing(results[place], runs):
-        name = re.sub(r"[^\w.]+", "-", "-".join(f"{value}" for value in (place, *run.values())))
+        name = re.sub(r"[^\w.]+", "-", "-".join(f"{value}" for value in (place, *run.values())))[:100]
+        name += "-" + hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:6]  # values may be alike
         tasks[pool.submit(study_run, settings_of(results["study"], run) | settings, folder / "runs" / name)] = run
     for task in concurrent.futures.as_completed(tasks):
         yield {"run": tasks[task], **task.result()}
@@ -553,14 +556,15 @@ def in_words(settings: dict[str, Any], between: str = " ") -> str:
 def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     """What the results of a study say of each of its conditions, in the order of its grids.
 
-    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label
+    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; at_edge: is its rate the lowest
+                             or the highest of those that were tried?
     before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
                              its mean over the run (the area under its curve)
     entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
                              of full passes there, minus that in the quarter before (has the curve flattened?)
     difference               the same names, of paired differences to its baseline (baseline_of); "pairs", the number of
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
-    curve                    the share of full passes in training: [seeds, points]
+    curve, steps             the share of full passes in training: [seeds, points]; and how many steps that took
     collapsed                the number of runs that ended below where they began, in pass@1
     """
     measured, rows_of = {}, {}  # condition -> seed -> columns; condition -> its rows
@@ -575,11 +579,14 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         of_seed, rows = measured[key], rows_of[key]
         line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
+        tried = {run["lr"] for run in tuning_runs(results["study"], condition, results["tuning"])}
+        line["at_edge"] = bool(tried) and line["lr"] in (min(tried), max(tried))
         line["panel"], line["label"] = panel_and_label(results["study"], condition)
         line["difference"] = paired_difference(of_seed, measured.get(base, {})) if key != base else None
         for name in next(iter(of_seed.values())):
             line[name] = seed_interval(np.array([columns[name] for columns in of_seed.values()]))
         line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
+        line["steps"] = max(map(int, rows[0]["evaluations"]))
         line["curve"] = np.array([row["training"]["full_pass"] for row in rows])
         summary.append(line)
     return summary
@@ -620,7 +627,11 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's"]
     lines = ["| " + " | ".join([*titles, "collapsed"]) + " |", "|---" * (len(titles) + 1) + "|"]
     for line in summary:
-        cells = [line["panel"].replace("\n", ", "), line["label"], f"{line['lr']:g}" if line["lr"] else ""]
+        cells = [
+            line["panel"].replace("\n", ", "),
+            line["label"],
+            f"{line['lr']:g}{' (edge)' * line['at_edge']}" if line["lr"] else "",
+        ]
         cells += [f"{line[name]['mean']:.3f}" for name in metrics] + [f"{line['rise']['mean']:+.3f}"]
         if difference := line["difference"]:
             pass_1, area = (in_brackets(difference[name], "+") for name in ("pass@1", "area"))
@@ -633,7 +644,7 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"{len(results['runs'])} runs{tuned}, in {results['seconds'] / 60:.0f} minutes. Held-out results at the end, "
-        "means over seeds. Entropy: nats a token, in the last quarter of training; rise: full passes in training, last "
+        "means over seeds. (edge): the best rate is an end of the range that was tried. Entropy: nats a token, in the last quarter of training; rise: full passes in training, last "
         "quarter minus the one before. Differences (to the binary reward, or to the first condition of a base) are "
         "paired by seed, in brackets their 95 % interval (Student's t over seeds); detectable: the smallest difference "
         "that the interval would tell from 0, four times in five; area: pass@1, mean over the run; collapsed: ended "
@@ -665,7 +676,7 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
                 parts = np.array_split(line["curve"], min(20, line["curve"].shape[1]), axis=1)
                 band = [seed_interval(part) for part in parts]  # a point is a mean over seeds of means over steps
                 mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
-                steps = np.arange(0.5, len(parts)) / len(parts) * line["condition"].get("steps", len(parts))
+                steps = np.arange(0.5, len(parts)) / len(parts) * line["steps"]
                 (drawn,) = axis.plot(steps, mean, label=reward, color=COLORS.get(reward))
                 axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
