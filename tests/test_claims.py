@@ -1,6 +1,7 @@
 """tutorials/claims.py: what its numbers are means of."""
 
 import claims
+import diagnostics
 import numpy as np
 import pytest
 from study import STRENGTHS
@@ -18,42 +19,62 @@ def mean_in(cell):
 def test_gains_are_counted_over_live_groups_without_a_full_pass():
     groups = [group(False, gain, [0.1, -0.1, -0.2, 0.3]) for gain in (0.2, 0.1, -0.3, 0.4, 0.2)]
     groups += [group(True, -5.0, [-1.0]), group(False, None, [], kept=None)]  # solved; dead
-    rows = [{"gradients": groups}]
+    rows = [{"gradients": groups}] * 2
     assert mean_in(claims.gaining(rows, "gain")) == 0.8 and mean_in(claims.gaining(rows, "shuffled")) == 0.5
     assert claims.gaining(rows, "random") == "-"
     assert mean_in(claims.of_reports(rows, "pass_rate", "gain", False)) == 0.12
-    assert mean_in(claims.of_reports(rows * 2, "pass_rate", "kept", None)) == 0.5
-    assert claims.of_reports(rows, "pass_rate", "gain", True) == "-", "one group is too few"
+    assert mean_in(claims.of_reports(rows, "pass_rate", "kept", None)) == 0.5
+    assert claims.of_reports(rows, "pass_rate", "gain", True) == "-", "one problem is too few"
+    mine, others = (claims.values_of(rows, "pass_rate", name, False) for name in ("gain", "shuffled"))
+    assert mean_in(claims.differences(mine, others)) == pytest.approx(0.12 - 0.025, abs=0.006)
 
 
 def test_pairs_are_those_of_the_groups_that_have_them():
     groups = [group(False, 0.1, [], {"none-full": {"cosine": x, "below": 1.0}}) for x in (0.1, 0.2, 0.3, 0.4, 0.5)]
-    rows = [{"gradients": [*groups, group(False, 0.1, [])]}]
+    rows = [{"gradients": [*groups, group(False, 0.1, [])]}] * 2
     assert mean_in(claims.of_pairs(rows, "none-full", "cosine")) == 0.3
     assert claims.of_pairs(rows, "full-full", "cosine") == "-"
 
 
 def test_the_truth_of_wrong_samples_by_their_pass_rate():
-    """Two problems of ten tests: one sample is right, one passes 8 tests and has one wrong slot, one passes none."""
-    outcomes = [["1" * 10, "1" * 8 + "00", "0" * 10]] * 2
-    prefixes = [{"problem": p, "pass_rate": 0.8, "values": [0.0, 0.5, 1.0]} for p in (0, 1)]
-    rows = [{"outcomes": outcomes, "distances": [[0, 1, None]] * 2, "prefixes": prefixes}] * 3
+    """Problems of ten tests: a sample is right, one passes 7 tests and has a wrong slot, one passes 3, one none."""
+    outcomes = [["1" * 10, "1" * 7 + "000", "1" * 3 + "0" * 7, "0" * 10]] * 4
+    prefixes = [{"problem": p, "pass_rate": 0.7, "values": [0.0, 0.5, 1.0]} for p in range(4)]
+    rows = [{"outcomes": outcomes, "distances": [[0, 1, 2, None]] * 4, "prefixes": prefixes}] * 3
     found = claims.wrong_samples(rows)
-    assert found["slots"][0] == [(pytest.approx(0.8), 1 - 1 / 3, p) for p in (0, 1)], "only what the grammar knows"
-    assert mean_in(claims.truth_between(found["slots"], 0.7, 1.0)) == 0.67
-    assert claims.truth_between(found["slots"], 0.0, 0.7) == "-"
-    assert mean_in(claims.truth_between(found["prefix"], 0.7, 1.0)) == 0.5
+    expected = [(x, pytest.approx(truth), p) for p in range(4) for x, truth in ((0.7, 2 / 3), (0.3, 1 / 3))]
+    assert found["slots"][0] == expected, "wrong samples that the grammar knows"
+
+    def truths(name, low, high):
+        return claims.truths_between(found[name], low, high)
+
+    assert mean_in(claims.mean_of(truths("slots", 0.7, 1.0))) == 0.67, "0.7 is not below 0.7"
+    assert mean_in(claims.mean_of(truths("slots", 0.3, 0.7))) == 0.33
+    assert claims.mean_of(truths("slots", 0.0, 0.3)) == "-"
+    assert mean_in(claims.differences(truths("slots", 0.7, 1.0), truths("slots", 0.3, 0.7))) == 0.33
+    assert mean_in(claims.mean_of(truths("prefix", 0.7, 1.0))) == 0.5
+    assert mean_in(claims.from_scratch(rows)) == 0.25
 
 
 def test_rank_correlations_are_taken_within_a_problem_and_have_a_ceiling():
     rng = np.random.default_rng(0)
     easy = [(0.5 + x / 20, float(y), 0) for x, y in enumerate(rng.permutation(8))]  # problem 0: high rates and truths
-    hard = [(x / 20, y - 10.0, 1) for x, y in enumerate(rng.permutation(8))]
-    cell = claims.rank_correlation([easy + hard] * 3)
+    hard = [(x / 20, y - 10.0, p) for p in (1, 2) for x, y in enumerate(rng.permutation(8))]
+    cell = claims.within_problems([easy + hard] * 4, diagnostics.spearman)
     assert abs(mean_in(cell)) < 0.6, "that one problem is easier does not count"
-    assert mean_in(claims.ceiling([easy + hard] * 3)) == 1.0
-    tied = [(float(x), float(x > 2), 0) for x in range(4)]
-    assert mean_in(claims.ceiling([tied] * 5)) == 0.77
+    assert mean_in(claims.within_problems([easy + hard] * 4, diagnostics.spearman_ceiling)) == 1.0
+    tied = [(float(x), float(x > 2), p) for p in range(4) for x in range(4)]
+    assert mean_in(claims.within_problems([tied] * 5, diagnostics.spearman_ceiling)) == 0.77
+
+
+def test_dead_groups_are_updates_of_zero():
+    """Of 16 updates u of a group of 8, four are of length 1 and one way, the others 0: |E u| is 1/4, the root of E u^2
+    is 1/2."""
+    problem = {"rewards": {"binary": {"8": {"agreement": 1.0, "live": 0.25}}}}
+    assert claims.agreement("binary", with_dead=True)(problem) == pytest.approx((1 / 4) / (1 / 2))
+    assert claims.agreement("binary", with_dead=False)(problem) == 1.0
+    problem["rewards"]["binary"]["8"] = {"agreement": None, "live": 0.0}
+    assert claims.agreement("binary", with_dead=True)(problem) == 0.0
 
 
 def test_the_figures_come_from_the_committed_measurements(tmp_path):

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 
+import diagnostics
 import numpy as np
 import pytest
 import torch
@@ -206,6 +207,16 @@ def test_the_controls_are_updates_that_know_nothing(llama, group):
     assert len({round(x, 3) for x in row["random"]}) == 12 and np.mean(row["random"]) < row["gain"] / 2
 
 
+def test_the_controls_have_the_mean_and_the_length_of_what_they_control():
+    advantages = torch.tensor([2.0, -0.5, -0.5, 0.25])
+    others = diagnostics._other_advantages(advantages, 20, torch.Generator().manual_seed(0))
+    assert all(sorted(x.tolist()) == sorted(advantages.tolist()) for x in others["shuffled"])
+    assert len({tuple(x.tolist()) for x in others["shuffled"]}) > 6
+    for drawn in others["random"]:
+        assert float(drawn.mean()) == pytest.approx(float(advantages.mean()), abs=1e-5)
+        assert float(drawn.norm()) == pytest.approx(float(advantages.norm()), rel=1e-5)
+
+
 def test_pairs_of_different_programs_by_class():
     """Two of no test (one written twice), one partial pass, two full passes, in two dimensions."""
     gradients = torch.tensor([[1.0, 0], [1.0, 0], [3.0, 4.0], [0, 2.0], [-1.0, 0.05]])
@@ -366,6 +377,8 @@ def test_reliability_bins_and_correlates():
     table = reliability(predicted, truth, np.repeat(np.arange(10), 4))
     assert table["bins"] == [(pytest.approx(0.025), pytest.approx(0.1), 20), (0.5, 0.5, 10), (1.0, 1.0, 10)]
     assert table["spearman"] == pytest.approx(1) and table["low"] == pytest.approx(1)
+    edges = reliability(np.float32([0.6, 0.7, 0.8, 0.9]), np.arange(4.0), np.arange(4))["bins"]
+    assert [round(x, 2) for x, _, _ in edges] == [0.6, 0.7, 0.8, 0.9], "a bin each, in float32 too"
     noise = reliability(np.random.default_rng(0).random(400), np.random.default_rng(1).random(400), np.arange(400) // 4)
     assert noise["low"] < 0 < noise["high"]
 

@@ -6,7 +6,7 @@ from conftest import tiny_model
 from dynamic_sampling import groups_of, joined, main, train
 from test_train import gradient_of
 
-from minirl import Config, make_policy, read_jsonl, sample, toy_problems
+from minirl import Config, UsageError, make_policy, read_jsonl, sample, toy_problems
 
 REWARD = """
 def second(outcomes, mask, rollout):  # every second problem of a batch has a signal
@@ -30,6 +30,14 @@ def test_an_update_waits_for_enough_groups_with_a_signal(settings):
     rows = [row for row in read_jsonl(folder / "metrics.jsonl") if row["step"]]
     assert [row["dead_groups"] for row in rows] == [0.5] * 7
     assert [row["grad_norm"] > 0 for row in rows] == [False, False, True, False, False, True, True]
+
+
+def test_steps_without_a_signal_move_nothing_the_last_one_neither(settings, tmp_path):
+    folder = train(Config(**settings | {"reward": "binary"}, steps=2))  # a random model passes nothing
+    rows = [row for row in read_jsonl(folder / "metrics.jsonl") if row["step"]]
+    assert [row["grad_norm"] for row in rows] == [0.0, 0.0]
+    with pytest.raises(UsageError, match="--kl"):
+        train(Config(**settings, kl=0.1))
 
 
 def test_it_has_minirls_command_line(settings, capsys, monkeypatch):

@@ -124,7 +124,7 @@ def test_a_study_runs_what_is_missing_with_the_best_learning_rate(model, tmp_pat
     command = [sys.executable, studies.__file__, tmp_path / "study.json", "--out", tmp_path, "--jobs", "1"]
     environment = os.environ | {"PYTHONPATH": str(Path(minirl.__file__).parent)}
     shown = subprocess.run(command, env=environment, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert (tmp_path / "table.md").read_text() in shown and "| near_miss | 0.001 |" in shown
+    assert (tmp_path / "table.md").read_text() in shown and "| near_miss | 0.001 (edge) |" in shown
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["seconds"] > 100
     assert results["tuning"] == tuned and results["runs"][0] == marked  # were there
@@ -279,7 +279,7 @@ def test_conditions_are_compared_within_their_base():
 
 def test_remedies_draw_as_many_programs_as_what_they_are_compared_with():
     conditions = conditions_of(REMEDIES)
-    assert len(conditions) == 20 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
+    assert len(conditions) == 22 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
     for condition in conditions:
         programs = 0
         for stage in studies.stages_of(condition):

@@ -1,7 +1,7 @@
 """The claims about rewards, measured: density, calibration and gradients, on the base models of the study.
 
-    python tutorials/claims.py measure     half an hour on two cores; what is there is kept
-    python tutorials/claims.py model NAME  the gradients of a pretrained model, 9 minutes for 135M
+    python tutorials/claims.py measure     40 minutes on two cores; what is there is kept
+    python tutorials/claims.py model NAME  the gradients of a pretrained model
     python tutorials/claims.py             every number again, from the saved measurements
     python tutorials/claims.py table       the tables of results/README.md, from these and the study's results
     python tutorials/claims.py figures     a figure a claim, from the same; results/density.png is the front page's
@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,10 +161,15 @@ def outcomes_of(row: dict) -> torch.Tensor:
 
 def mean_of(values: list[list[float | None]], digits: int = 2) -> str:
     """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there.
-    Fewer than five values are none: "-"."""
+    Fewer than ten values, or than three problems, are none: "-"."""
     table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
     mean, low, high = crossed_interval(table)
-    return "-" if np.isfinite(table).sum() < 5 else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    known = np.isfinite(table)
+    return (
+        "-"
+        if known.sum() < 10 or known.any(0).sum() < 3
+        else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    )
 
 
 def density(rows: list[dict], group_size: int) -> dict[str, str]:
@@ -200,39 +206,45 @@ def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, i
     prefixes of the sample to a full pass; the share of its slots that are right."""
     found = {"prefix": [], "slots": []}
     for row in rows:
-        rates = minirl.pass_rate(x := outcomes_of(row), torch.ones_like(x)).tolist()
+        rates = outcomes_of(row).double().mean(-1).tolist()  # in double: 0.7 is not below 0.7
         known = [(p, g, d) for p, group in enumerate(row["distances"]) for g, d in enumerate(group) if d is not None]
         found["slots"].append([(rates[p][g], 1 - distance / 3, p) for p, g, distance in known if rates[p][g] < 1])
         found["prefix"].append([(x["pass_rate"], float(np.mean(x["values"])), x["problem"]) for x in row["prefixes"]])
     return found
 
 
-def rank_correlation(of_rows: list[list[tuple[float, float, int]]]) -> str:
-    """Of pass rate and nearness, within each problem: that some problems are easy must not make it look better."""
+Truths = list[list[tuple[float, float, int]]]  # of wrong_samples: a list for each row
+
+
+def within_problems(of_rows: Truths, measure: Callable[[np.ndarray, np.ndarray], float]) -> str:
+    """A measure of pass rate and truth within each problem: that some are easy must not make it look better."""
     problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
-    return mean_of([[diagnostics.spearman(*np.array(x).T) if x else None for x in row] for row in problems])
+    return mean_of([[measure(*np.array(x).T) if x else None for x in row] for row in problems])
 
 
-def ceiling(of_rows: list[list[tuple[float, float, int]]]) -> str:
-    """The highest rank correlation that these ties allow."""
-    problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
-    return mean_of([[diagnostics.spearman_ceiling(*np.array(x).T) if x else None for x in row] for row in problems])
-
-
-def truth_between(of_rows: list[list[tuple[float, float, int]]], low: float, high: float) -> str:
-    """The mean truth of the samples with a pass rate from low to below high, problem by problem."""
+def truths_between(of_rows: Truths, low: float, high: float) -> list[list[float | None]]:
+    """The mean truth of a problem's samples with a pass rate from low to below high: [rows][problems]."""
     chosen = [[[x[1] for x in row if x[2] == p and low <= x[0] < high] for p in range(PROBLEMS)] for row in of_rows]
-    return mean_of([[float(np.mean(x)) if x else None for x in row] for row in chosen])
+    return [[float(np.mean(x)) if x else None for x in row] for row in chosen]
+
+
+def differences(mine: list[list[float | None]], others: list[list[float | None]]) -> str:
+    """Of values that both have, problem by problem."""
+    pairs = [zip(a, b, strict=True) for a, b in zip(mine, others, strict=True)]
+    return mean_of([[None if None in pair else pair[0] - pair[1] for pair in row] for row in pairs])
 
 
 def of_reports(rows: list[dict], reward: str, name: str, has_full: bool | None = None) -> str:
     """A number of gradient_report over the groups with a full pass, without one, or all."""
-    return mean_of([[_value(group, reward, name, has_full) for group in row["gradients"]] for row in rows])
+    return mean_of(values_of(rows, reward, name, has_full))
 
 
-def _value(group: dict, reward: str, name: str, has_full: bool | None) -> float | None:
-    value = group["rewards"][reward][name] if has_full in (None, group["has_full_pass"]) else None
-    return value if not isinstance(value, list) else float(np.mean(value)) if value else None
+def values_of(rows: list[dict], reward: str, name: str, has_full: bool | None = None) -> list[list[float | None]]:
+    def value(group: dict) -> float | None:
+        found = group["rewards"][reward][name] if has_full in (None, group["has_full_pass"]) else None
+        return found if not isinstance(found, list) else float(np.mean(found)) if found else None
+
+    return [[value(group) for group in row["gradients"]] for row in rows]
 
 
 def gaining(rows: list[dict], name: str) -> str:
@@ -246,11 +258,26 @@ def gaining(rows: list[dict], name: str) -> str:
 
 def of_pairs(rows: list[dict], kind: str, name: str) -> str:
     """A number of pairs_by_class, over the groups that have such pairs."""
-    return mean_of([[group["pairs"].get(kind, {}).get(name) for group in row["gradients"]] for row in rows])
+    return mean_of(pairs_of(rows, kind, name))
 
 
-def of_exact(rows: list[dict], value) -> str:
+def pairs_of(rows: list[dict], kind: str, name: str) -> list[list[float | None]]:
+    return [[group["pairs"].get(kind, {}).get(name) for group in row["gradients"]] for row in rows]
+
+
+def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> str:
     return mean_of([[value(problem) for problem in row["exact"]] for row in rows])
+
+
+def agreement(reward: str, with_dead: bool) -> Callable[[dict], float | None]:
+    """Of groups of 8 with their expected update. Dead groups are updates of 0: |E u| / sqrt(E u^2) is smaller by the
+    root of the live share. (Where fewer than two groups live, a live one is taken to agree.)"""
+
+    def value(problem: dict) -> float | None:
+        cell = problem["rewards"][reward]["8"]
+        return (cell["agreement"] or 1.0) * math.sqrt(cell["live"]) if with_dead else cell["agreement"]
+
+    return value
 
 
 Rows = list[tuple[str, list[str]]]  # of a table: a label, and a cell for each strength of the base model
@@ -266,111 +293,127 @@ def bases_of_strength() -> dict[str, list[dict]]:
     return {strength: [row for row in rows if row["strength"] == strength] for strength in STRENGTHS}
 
 
-def table() -> str:
-    """What results/README.md says of the base models before training: a column for each strength."""
+def tables() -> list[str]:
+    """What results/README.md says of the base models before training: a table for each claim, a column a strength."""
     bases = list(bases_of_strength().values())
 
     def line(label: str, cell, *arguments) -> tuple[str, list[str]]:
         return label, [cell(of_base, *arguments) for of_base in bases]
 
-    return in_markdown(
-        list(STRENGTHS), [*density_rows(line), *step_rows(line), *calibration_rows(bases), *conflict_rows(line)]
-    )
+    return [in_markdown(list(STRENGTHS), rows(line)) for rows in (density_rows, step_rows, truth_rows, conflict_rows)]
 
 
 def density_rows(line) -> Rows:
     """Where the bases begin, and claim (i)."""
 
     def full_passes(rows: list[dict]) -> str:
-        return mean_of([minirl.binary(x := outcomes_of(row), torch.ones_like(x)).mean(-1).tolist() for row in rows], 3)
+        return mean_of([outcomes_of(row).all(-1).double().mean(-1).tolist() for row in rows], 3)
 
     return [
-        line("pass@1 on training problems", full_passes),
-        line("(i) groups of 8 with a signal: binary", lambda rows: density(rows, 8)["binary"]),
+        line("pass@1 on these problems", full_passes),
+        line("groups of 8 with a signal: binary", lambda rows: density(rows, 8)["binary"]),
         line("... pass_rate", lambda rows: density(rows, 8)["pass_rate"]),
     ]
 
 
 def step_rows(line) -> Rows:
     """Claim (iii): what one step of the optimizer on one group of 16 does to log P(full pass)."""
+
+    def minus(mine: tuple[str, str], others: tuple[str, str], has_full: bool):
+        return lambda rows: differences(values_of(rows, *mine, has_full), values_of(rows, *others, has_full))
+
+    gain, shuffled = ("pass_rate", "gain"), ("pass_rate", "shuffled")
     return [
-        line(
-            "(iii) nats gained by one step: pass_rate, no full pass in the group",
-            of_reports,
-            "pass_rate",
-            "gain",
-            False,
-        ),
-        line("... its advantages shuffled", of_reports, "pass_rate", "shuffled", False),
-        line("... random advantages", of_reports, "pass_rate", "random", False),
-        line("... share of these groups that gain: pass_rate", gaining, "gain"),
+        line("no full pass in the group: nats gained by a step of pass_rate", of_reports, *gain, False),
+        line("... by its advantages shuffled", of_reports, *shuffled, False),
+        line("... by random advantages", of_reports, "pass_rate", "random", False),
+        line("... pass_rate minus shuffled", minus(gain, shuffled, False)),
+        line("... share of groups that gain: pass_rate", gaining, "gain"),
         line("... its advantages shuffled", gaining, "shuffled"),
         line("... random advantages", gaining, "random"),
-        line("... nats, with a full pass in the group: pass_rate", of_reports, "pass_rate", "gain", True),
-        line("... binary", of_reports, "binary", "gain", True),
-        line("... binary's advantages shuffled", of_reports, "binary", "shuffled", True),
+        line("a full pass in the group: nats gained by a step of pass_rate", of_reports, *gain, True),
+        line("... by its advantages shuffled", of_reports, *shuffled, True),
+        line("... by a step of binary", of_reports, "binary", "gain", True),
+        line("... pass_rate minus binary", minus(gain, ("binary", "gain"), True)),
     ]
 
 
-def calibration_rows(bases: list[list[dict]]) -> Rows:
+def truth_rows(line) -> Rows:
     """Claim (iv)."""
-    wrong = [wrong_samples(rows) for rows in bases]
-    rows = []
-    for name, words in (("prefix", "prefixes completed to a full pass"), ("slots", "share of slots that are right")):
-        found = [of_rows[name] for of_rows in wrong]
-        first = "(iv) " if name == "prefix" else "... "
-        for low, high in ((0.0, 0.3), (0.3, 0.7), (0.7, 1.0)):
-            label = f"{first}{words}, wrong samples with pass rate {low} to {high}"
-            rows.append((label, [truth_between(x, low, high) for x in found]))
-            first = "... "
-        rows.append(
-            (f"... rank correlation of the two, within a problem: {name}", [rank_correlation(x) for x in found])
-        )
-        rows.append(("... and its ceiling, with these ties", [ceiling(x) for x in found]))
-    return rows
+    completed = rows_of_truth(line, "prefix", "completed to a full pass")
+    completed.insert(4, line("... a new sample, on the problems of those with 0.7 and more", from_scratch))
+    return [*completed, *rows_of_truth(line, "slots", "share of right slots")]
+
+
+def rows_of_truth(line, name: str, words: str) -> Rows:
+    """What wrong samples of low, middling and high pass rates are worth, by one of the two truths."""
+
+    def between(low: float, high: float):
+        return lambda rows: truths_between(wrong_samples(rows)[name], low, high)
+
+    def within(measure):
+        return lambda rows: within_problems(wrong_samples(rows)[name], measure)
+
+    low, middle, high = between(0.0, 0.3), between(0.3, 0.7), between(0.7, 1.0)
+    return [
+        line(f"{words}: wrong samples with a pass rate below 0.3", lambda rows: mean_of(low(rows))),
+        line("... from 0.3 to below 0.7", lambda rows: mean_of(middle(rows))),
+        line("... from 0.7", lambda rows: mean_of(high(rows))),
+        line("... from 0.7 minus 0.3 to 0.7, on the same problem", lambda rows: differences(high(rows), middle(rows))),
+        line("... rank correlation with the pass rate, within a problem", within(diagnostics.spearman)),
+        line("... the highest that their ties allow", within(diagnostics.spearman_ceiling)),
+    ]
+
+
+def from_scratch(rows: list[dict]) -> str:
+    """pass@1 of the problems that have a prefix of a wrong sample with a pass rate of 0.7 and more."""
+    known = truths_between(wrong_samples(rows)["prefix"], 0.7, 1.0)
+    solved = [outcomes_of(row).all(-1).double().mean(-1).tolist() for row in rows]
+    pairs = [zip(a, b, strict=False) for a, b in zip(known, solved, strict=True)]
+    return mean_of([[None if a is None else b for a, b in row] for row in pairs])
 
 
 def conflict_rows(line) -> Rows:
     """Claim (v): how alike the gradients of samples are, what the sum leaves of them, and where it points."""
     kinds = ("none-none", "none-partial", "none-full", "partial-partial", "partial-full", "full-full")
-    rows = [line(f"(v) mean cosine of two programs' gradients: {kinds[0]}", of_pairs, kinds[0], "cosine")]
+    rows = [line(f"mean cosine of two programs' gradients: {kinds[0]}", of_pairs, kinds[0], "cosine")]
     rows += [line(f"... {kind}", of_pairs, kind, "cosine") for kind in kinds[1:]]
+    rows.append(
+        line(
+            "... partial-full minus none-full",
+            lambda r: differences(pairs_of(r, "partial-full", "cosine"), pairs_of(r, "none-full", "cosine")),
+        )
+    )
     for kind in kinds[2:5]:
-        rows.append(line(f"... share of pairs below -0.1: {kind}", of_pairs, kind, "below"))
-        rows.append(line(f"... above +0.1: {kind}", of_pairs, kind, "above"))
-    for has_full, words in ((False, "no full pass in the group"), (True, "with a full pass")):
-        rows += [
-            line(
-                f"... share of all pushes that is kept: pass_rate, {words}", of_reports, "pass_rate", "kept", has_full
-            ),
-            line("... if orthogonal", of_reports, "pass_rate", "kept_if_orthogonal", has_full),
-        ]
+        rows.append(line(f"share of pairs with a cosine below -0.1: {kind}", of_pairs, kind, "below"))
+        rows.append(line("... above +0.1", of_pairs, kind, "above"))
     for reward, has_full, words in (
         ("pass_rate", False, "pass_rate, no full pass in the group"),
-        ("pass_rate", True, "pass_rate, with a full pass"),
-        ("binary", True, "binary, with a full pass"),
+        ("pass_rate", True, "pass_rate, a full pass in the group"),
+        ("binary", True, "binary, a full pass in the group"),
     ):
-        for name, of in (("target", "log P(full pass)"), ("solution", "one solution")):
-            label = f"... cosine of the update with the gradient of {of}: {words}"
-            rows.append(line(label, of_reports, reward, f"cosine_to_{name}", has_full))
+        rows += [
+            line(f"share of all pushes that is kept: {words}", of_reports, reward, "kept", has_full),
+            line("... if all were orthogonal", of_reports, reward, "kept_if_orthogonal", has_full),
+            line("... cosine of the sum with the target's gradient", of_reports, reward, "cosine_to_target", has_full),
+            line("... with one solution's", of_reports, reward, "cosine_to_solution", has_full),
+        ]
     return rows + [
         line(
-            "... cosine of these two gradients",
+            "cosine of the target's gradient and one solution's",
             lambda r: mean_of([[g["cosine_of_targets"] for g in row["gradients"]] for row in r]),
         ),
-        line("... cosine of the exact gradients of P(full pass) and E[pass rate]", of_exact, lambda x: x["cosine"]),
-        line(
-            "... agreement of groups of 8 with their expected update: pass_rate",
-            of_exact,
-            lambda x: x["rewards"]["pass_rate"]["8"]["agreement"],
-        ),
-        line("... binary, where it has a signal", of_exact, lambda x: x["rewards"]["binary"]["8"]["agreement"]),
+        line("cosine of the exact gradients of P(full pass) and E[pass rate]", of_exact, lambda x: x["cosine"]),
+        line("agreement of live groups of 8: pass_rate", of_exact, agreement("pass_rate", False)),
+        line("... binary", of_exact, agreement("binary", False)),
+        line("agreement of all groups of 8: pass_rate", of_exact, agreement("pass_rate", True)),
+        line("... binary", of_exact, agreement("binary", True)),
     ]
 
 
 def table_of_study() -> str:
     """What results/README.md says of the study: final results and areas, minus binary's."""
-    summary = study_summary(json.loads(STUDY_FILE.read_text()))
+    summary = [x for x in study_summary(json.loads(STUDY_FILE.read_text())) if "lr" not in x["condition"]]
     noises = sorted({line["condition"]["toy_noise"] for line in summary}, reverse=True)
     of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
     rows = [
@@ -429,9 +472,12 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
     ):
         axis.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1)
         axis.text(0.8, 0.86, "calibrated", ha="right", fontsize=9)
+        if truth == "slots":  # two of three
+            axis.axhline(2 / 3, color="0.5", linewidth=1)
+            axis.text(0.02, 0.69, "the most that a wrong sample can have", color="0.4", fontsize=8)
         for i, (name, rows) in enumerate(bases.items()):
             found = wrong_samples(rows)[truth]
-            cells = [(low + 0.1, truth_between(found, low, high)) for low, high in edges]
+            cells = [(low + 0.1, mean_of(truths_between(found, low, high))) for low, high in edges]
             known = [(x + 0.012 * (i - 1.5), *numbers(cell)) for x, cell in cells if cell != "-"]
             x, mean, low, high = np.array(known).T
             axis.errorbar(
@@ -558,7 +604,7 @@ if __name__ == "__main__":
     elif len(sys.argv) == 3 and sys.argv[1] == "model":
         measure_model(sys.argv[2])
     elif sys.argv[1:] == ["table"]:
-        print(table() + "\n\n" + table_of_study())
+        print("\n\n".join([*tables(), table_of_study()]))
     elif sys.argv[1:] == ["figures"]:
         front_figure(RESULTS / "density.png")
         measured = bases_of_strength()

@@ -250,7 +250,9 @@ def pairs_by_class(report: dict[str, Any], large: float = 0.1) -> dict[str, dict
     product, cosine   means of the inner products and of the cosines of their gradients
     below, above   the shares of these pairs with a cosine below -large and above +large
 
-    What chance would give: random_share. E[g_i] = 0 makes the mean over all pairs vanish, but not those of classes.
+    Random directions would give random_share. But the gradients of one model on one prompt have few directions, so
+    most pairs of any classes are far from 0: compare the classes with each other. E[g_i] = 0 makes the mean over all
+    pairs of independent samples vanish; without copies of one program it is below 0.
     """
     rates, cosines, norms = (np.array(report[name]) for name in ("pass_rates", "cosines", "norms"))
     classes = (rates > 0).astype(int) + (rates == 1)
@@ -483,7 +485,7 @@ def reliability(predicted: np.ndarray, truth: np.ndarray, problem_of: np.ndarray
     bootstrap over problems, [n] each, 1000 resamples), and its ceiling.
     """
     predicted, truth, problem_of = map(np.asarray, (predicted, truth, problem_of))
-    place = np.minimum((predicted * bins).astype(int), bins - 1)
+    place = np.minimum((predicted * bins + 1e-6).astype(int), bins - 1)  # 0.7 in float32 is a little less
     table = [
         (float(predicted[place == b].mean()), float(truth[place == b].mean()), int((place == b).sum()))
         for b in np.unique(place)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 import minirl
-from minirl import ADVANTAGES, Config, Rollout, Sandbox, find_reward, grade, is_dead, sample_step, update
+from minirl import ADVANTAGES, Config, Rollout, Sandbox, UsageError, find_reward, grade, is_dead, sample_step, update
 
 LIVE_GROUPS = 6
 
@@ -27,6 +27,8 @@ LIVE_GROUPS = 6
 def train(config: Config, sandbox: Sandbox | None = None, live_groups: int = LIVE_GROUPS) -> Path:
     """minirl.train with dynamic sampling, in one process; returns the run folder. A run that is resumed has lost the
     groups that waited."""
+    if config.kl or minirl.world_size() > 1:
+        raise UsageError("dynamic sampling is for one process and without --kl, which would update in every step")
     reward, advantage = find_reward(config.reward), ADVANTAGES[config.algorithm]
     with minirl.open_run(config, sandbox, reward) as run:
         waiting: list[tuple[Rollout, torch.Tensor]] = []

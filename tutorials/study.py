@@ -110,7 +110,7 @@ def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
         {"min_pass": [0.01], "steps": [chosen]},
         {"live_groups": [6]},  # dynamic sampling
         {"algorithm": ["no_baseline"]},
-        {"stages": [[{"reward": reward} | first, then] for reward in ("pass_rate", "gated")]},
+        {"stages": [[{"reward": reward} | first, then] for reward in ("binary", "pass_rate", "gated")]},
     ]
     return [strength | grid for grid in grids]
 
@@ -174,7 +174,7 @@ def tuning_runs(
 
 
 def best_rate(runs: list[dict[str, Any]], done: Sequence[dict[str, Any]]) -> float | None:
-    """The learning rate of these runs with the highest mean score, the lowest of equals; None while some are missing."""
+    """The learning rate of these runs with the highest mean score, of equals the lowest; None if some are missing."""
     scores: dict[float, list[float]] = {}
     for row in done:
         if row["run"] in runs:
@@ -556,8 +556,8 @@ def in_words(settings: dict[str, Any], between: str = " ") -> str:
 def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     """What the results of a study say of each of its conditions, in the order of its grids.
 
-    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; at_edge: is its rate the lowest
-                             or the highest of those that were tried?
+    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; at_edge: is its rate the
+                             lowest or the highest of those that were tried?
     before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
                              its mean over the run (the area under its curve)
     entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
@@ -644,11 +644,11 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"{len(results['runs'])} runs{tuned}, in {results['seconds'] / 60:.0f} minutes. Held-out results at the end, "
-        "means over seeds. (edge): the best rate is an end of the range that was tried. Entropy: nats a token, in the last quarter of training; rise: full passes in training, last "
-        "quarter minus the one before. Differences (to the binary reward, or to the first condition of a base) are "
-        "paired by seed, in brackets their 95 % interval (Student's t over seeds); detectable: the smallest difference "
-        "that the interval would tell from 0, four times in five; area: pass@1, mean over the run; collapsed: ended "
-        "with a lower pass@1 than its base model.",
+        "means over seeds. (edge): the best rate is an end of the range that was tried. Entropy: nats a token, in the "
+        "last quarter of training; rise: full passes in training, last quarter minus the one before. Differences (to "
+        "the binary reward, or to the first condition of a base) are paired by seed, in brackets their 95 % interval "
+        "(Student's t over seeds); detectable: the smallest difference that the interval would tell from 0, four times "
+        "in five; area: pass@1, mean over the run; collapsed: ended with a lower pass@1 than its base model.",
     ]
     return "\n".join(lines)
 
