@@ -1,9 +1,12 @@
 """tutorials/claims.py: what its numbers are means of."""
 
+import json
+
 import claims
 import diagnostics
 import numpy as np
 import pytest
+import torch
 from study import STRENGTHS
 
 
@@ -75,6 +78,23 @@ def test_dead_groups_are_updates_of_zero():
     assert claims.agreement("binary", with_dead=False)(problem) == 1.0
     problem["rewards"]["binary"]["8"] = {"agreement": None, "live": 0.0}
     assert claims.agreement("binary", with_dead=True)(problem) == 0.0
+
+
+def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "WITH_GRADIENTS", 1)
+    settings = ["--families", "predicates", "--samples", "16", "--eval-size", "3", "--out", str(tmp_path / "e.jsonl")]
+    assert toy.main(["eval", *settings]) == 0
+    claims.measure_model(tmp_path / "e.jsonl", tmp_path / "row.json")
+    row, evaluated = json.loads((tmp_path / "row.json").read_text()), toy.read_jsonl(tmp_path / "e.jsonl")
+    assert row["task_ids"] == [x["task_id"] for x in evaluated]
+    outcomes, _ = toy.outcomes_of_rows(evaluated)
+    assert torch.equal(claims.outcomes_of(row), outcomes)
+    live = [p for p in range(3) if len({sum(sample) for sample in evaluated[p]["outcomes"]}) > 1]
+    (first,) = row["gradients"]
+    assert {x["problem"] for x in row["prefixes"]} == {0}
+    assert first["rewards"]["pass_rate"]["gain"] and len(first["rewards"]["pass_rate"]["shuffled"]) == 1
+    solved = any(all(sample) for sample in evaluated[live[0]]["outcomes"])
+    assert first["has_full_pass"] == solved and (first["rewards"]["binary"]["gain"] is not None) == solved
 
 
 def test_the_figures_come_from_the_committed_measurements(tmp_path):

@@ -1,7 +1,7 @@
 """The claims about rewards, measured: density, calibration and gradients, on the base models of the study.
 
     python tutorials/claims.py measure     40 minutes on two cores; what is there is kept
-    python tutorials/claims.py model NAME  the gradients of a pretrained model
+    python tutorials/claims.py model EVALUATION.jsonl FILE.json   of a pretrained model: see measure_model
     python tutorials/claims.py             every number again, from the saved measurements
     python tutorials/claims.py table       the tables of results/README.md, from these and the study's results
     python tutorials/claims.py figures     a figure a claim, from the same; results/density.png is the front page's
@@ -20,7 +20,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import diagnostics
@@ -64,7 +64,7 @@ def measure(strength: str, seed: int) -> dict:
             row["distances"].append(
                 [distances(problem.task_id).get(text) for text in texts]
             )  # None: not of the grammar
-        row["prefixes"] = prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed)
+        row["prefixes"] = prefixes(policy, problems, rollout.completions, outcomes, mask, sandbox, seed)
         row["gradients"] = []
         for p, problem in enumerate(problems[:WITH_GRADIENTS]):
             full_passes = [text for text, distance in distances(problem.task_id).items() if distance == 0]
@@ -87,15 +87,15 @@ def distances(task_id: str) -> dict[str, int]:
     return dict(zip(programs, diagnostics.slot_distances(problem, passed).tolist(), strict=True))
 
 
-def prefixes(policy, problems, rollout, outcomes, mask, sandbox, seed) -> list[dict]:
+def prefixes(policy, problems, completions, outcomes, mask, sandbox, seed, config=None) -> list[dict]:
     """For up to four wrong samples a problem of different pass rates: how often their prefixes can be completed."""
     rates, found = minirl.pass_rate(outcomes, mask), []
     for p, problem in enumerate(problems[:WITH_PREFIXES]):
         of_rate = {float(rate): g for g, rate in enumerate(rates[p]) if rate < 1}
         ranked = sorted(of_rate)
         chosen = [of_rate[ranked[i]] for i in sorted({round(x) for x in np.linspace(0, len(ranked) - 1, 4)})]
-        texts = [rollout.completions[p][g] for g in chosen]
-        values = diagnostics.prefix_values(policy, problem, texts, sandbox, samples=16, seed=seed)
+        texts = [completions[p][g] for g in chosen]
+        values = diagnostics.prefix_values(policy, problem, texts, sandbox, samples=16, config=config, seed=seed)
         found += [
             {"problem": p, "pass_rate": float(rates[p, g]), "values": values[i].tolist()} for i, g in enumerate(chosen)
         ]
@@ -115,17 +115,33 @@ def gradients(policy, problems, rollout, outcomes, mask, p, full_passes=None, **
     return {"problem": p, "pairs": diagnostics.pairs_by_class(report)} | kept
 
 
-def measure_model(name: str) -> None:
-    """Groups of a pretrained model, asked as in real_models.md. Cosines: its last layer; gains: all parameters."""
-    policy = minirl.load_policy(name)
-    problems = minirl.toy_problems("train", levels=(1, 2))[:WITH_GRADIENTS]
-    rollout = minirl.sample(policy, problems, GROUP, temperature=0.6, max_new_tokens=64)
-    with minirl.Sandbox() as sandbox:
-        outcomes, mask = minirl.grade(problems, rollout, sandbox)
+def measure_model(file: Path, out: Path) -> None:
+    """The row of a pretrained model, from an evaluation of it (minirl eval --samples 16 --out FILE): outcomes of all
+    problems; calibration and gradients of the first 16 on which its samples earn different pass rates. Cosines are
+    those of its last layer, gains of all parameters at a learning rate of 2e-5, and the target is one solution."""
+    rows = minirl.read_jsonl(file)
+    names = {field.name for field in fields(minirl.Config)}
+    settings = {name: value for name, value in rows[0]["settings"].items() if name in names}
+    config = minirl.Config(**settings | {"lr": 2e-5, "temperature": settings["eval_temperature"]})
+    policy = minirl.load_policy(config.model, prompt_style=config.prompt_style, instruction=config.instruction)
+    toy = minirl.toy_problems("train") + minirl.toy_problems("test")
+    known = {x.task_id: x for x in (toy if config.problems == "toy" else minirl.load_problems(config.problems))}
+    outcomes, mask = minirl.outcomes_of_rows(rows)
+    live = ~minirl.is_dead(minirl.pass_rate(outcomes[:, :GROUP], mask[:, :GROUP])).squeeze(-1)
+    chosen = live.nonzero().squeeze(-1).tolist()[:WITH_GRADIENTS]
+    problems = [known[rows[p]["task_id"]] for p in chosen]
     last = f"layers.{policy.model.config.num_hidden_layers - 1}."
-    settings = {"config": minirl.Config(lr=2e-5), "rewards": MODEL_REWARDS, "controls": 1, "only": last}
-    found = [gradients(policy, problems, rollout, outcomes, mask, p, **settings) for p in range(WITH_GRADIENTS)]
-    minirl.write_text(MODEL_FILE, json.dumps(_rounded({"gradients": found}), separators=(",", ":")))
+    settings = {"config": config, "rewards": MODEL_REWARDS, "controls": 1, "only": last}
+    groups, reports = [rows[p]["completions"] for p in chosen], []
+    for i, problem in enumerate(tqdm(problems, unit="problem")):
+        rollout = replace(diagnostics.written_rollout(policy, problem, groups[i]), temperature=config.temperature)
+        report = gradients(policy, [problem], rollout, outcomes[chosen[i]][None], mask[chosen[i]][None], 0, **settings)
+        reports.append(report | {"problem": i})
+    with minirl.Sandbox() as sandbox:
+        continued = prefixes(policy, problems, groups, outcomes[chosen], mask[chosen], sandbox, seed=0, config=config)
+    kept = [["".join(map(str, map(int, sample))) for sample in row["outcomes"]] for row in rows]
+    row = {"task_ids": [row["task_id"] for row in rows], "outcomes": kept, "prefixes": continued, "gradients": reports}
+    minirl.write_text(out, json.dumps(_rounded(row), separators=(",", ":")))
 
 
 def measure_all() -> None:
@@ -581,6 +597,8 @@ def report() -> None:
             names = ("cosine_of_mean", "agreement", "cosine_to_target")
             cells = [of_exact(of_base, lambda x, n=n, r=reward, s=size: x["rewards"][r][s][n]) for n in names]
             print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
+        for kind in dict.fromkeys(kind for row in of_base for group in row["gradients"] for kind in group["pairs"]):
+            print(f"inner product {kind}: {mean_of(pairs_of(of_base, kind, 'product'), 6)}")
         report_gradients(of_base, MAIN)
     if MODEL_FILE.exists():
         print("\n# SmolLM2-135M-Instruct\n")
@@ -601,8 +619,8 @@ def report_gradients(rows: list[dict], rewards: tuple[str, ...]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["measure"]:
         measure_all()
-    elif len(sys.argv) == 3 and sys.argv[1] == "model":
-        measure_model(sys.argv[2])
+    elif len(sys.argv) == 4 and sys.argv[1] == "model":
+        measure_model(*map(Path, sys.argv[2:]))
     elif sys.argv[1:] == ["table"]:
         print("\n\n".join([*tables(), table_of_study()]))
     elif sys.argv[1:] == ["figures"]:
