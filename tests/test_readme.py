@@ -269,6 +269,12 @@ def test_the_committed_study_is_whole():
     assert study.study_table(results, summary) + "\n" == (RESULTS / "study" / "table.md").read_text()
 
 
+def test_the_study_that_is_under_way_goes_on_with_minirls_own():
+    results = study.read_results(RESULTS / "rewards" / "results.json")
+    assert results["study"] == study.STUDY
+    assert all(row["run"] in study.all_tuning_runs(study.STUDY, results["tuning"]) for row in results["tuning"])
+
+
 def test_the_first_result_is_that_of_the_committed_runs():
     page = read(CLAIMS)
     for row in json.loads((RESULTS / "first_result.json").read_text()):

@@ -72,7 +72,7 @@ ADVANTAGES["no_baseline"] = lambda rewards: rewards  # A_i = R_i
 NORMALISATION["no_baseline"] = "constant"
 
 # Four strengths of the toy's base model: pass@1 near 0.25, 0.1, 0.02 and 0.002; and steps until binary's training curve
-# has flattened.
+# has flattened: full passes in its last quarter are less than 0.02 above those in the quarter before ("rise").
 STRENGTHS = {
     "strong": {"toy_noise": [0.35], "steps": [250]},
     "middling": {"toy_noise": [0.5], "steps": [350]},
@@ -273,7 +273,7 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     started = time.perf_counter() - results["seconds"]
     with (
-        workers(jobs or (1 if torch.cuda.is_available() else count_cores()), folder / "log.txt") as pool,
+        workers(jobs or (1 if torch.cuda.is_available() else count_cores()), folder / "runs" / "log.txt") as pool,
         tqdm(total=len(tuning) + len(seeded), desc="study", unit="run", dynamic_ncols=True) as bar,
     ):
 
