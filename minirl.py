@@ -777,7 +777,7 @@ class Config:
     temperature: float = setting(1.0, "sampling temperature while training", above=0)
     batch_rows: int = setting(256, "most samples drawn at once in an evaluation", BOTH, at_least=1)
 
-    algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=ADVANTAGES)
+    algorithm: str = setting("grpo", "grpo, rloo, dr_grpo or reinforce", group="algorithm", choices=tuple(ADVANTAGES))
     reward: str = setting("binary", "binary, pass_rate, gated or hard_tests; or yours, FILE.py:function")
     clip: float = setting(0.2, "the importance ratio is clipped to 1 - clip .. 1 + clip_high", above=0)
     clip_high: float | None = setting(None, "a higher one lets rare tokens grow (DAPO); default: clip", above=0)

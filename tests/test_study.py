@@ -301,9 +301,19 @@ def test_a_run_that_redraws_dead_groups_is_dynamic_samplings(model, tmp_path, mo
     assert found == [{"live_groups": 3}]
 
 
-def test_without_a_baseline_only_samples_with_a_reward_push():
-    rewards = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
-    assert minirl.ADVANTAGES["no_baseline"](rewards).tolist() == [[0.0, 1.0], [0.0, 0.0]]
+def test_without_a_baseline_only_samples_with_a_reward_push(model, tmp_path, monkeypatch):
+    found, rewards = [], torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+
+    def trained(*arguments):
+        found.append(minirl.ADVANTAGES["reinforce"](rewards).tolist())
+        train(*arguments)
+
+    train = studies.train
+    monkeypatch.setattr(studies, "train", trained)
+    settings = SETTINGS | {"model": model, "algorithm": "reinforce"}
+    for name, baseline in (("without", {"baseline": "none"}), ("with", {})):
+        study_run(settings | baseline, tmp_path / name)
+    assert found == [[[0.0, 1.0], [0.0, 0.0]], [[-0.25, 0.75], [-0.25, -0.25]]]
 
 
 def test_the_interval_resamples_seeds_and_problems():

@@ -49,7 +49,6 @@ from tqdm import tqdm
 from minirl import (
     ADVANTAGES,
     COLORS,
-    NORMALISATION,
     REWARDS,
     Config,
     UsageError,
@@ -65,11 +64,9 @@ from minirl import (
 from sandbox import Program, Result, Sandbox, SandboxError, Verdict
 
 # A study calls the six rewards of rewards.py by their short names. So they are entered here: the processes that run the
-# study import this file, too. So is an algorithm in which only samples with a reward push.
+# study import this file, too.
 REWARDS.update(OTHER_REWARDS)
 COLORS.update(OTHER_COLORS)
-ADVANTAGES["no_baseline"] = lambda rewards: rewards  # A_i = R_i
-NORMALISATION["no_baseline"] = "constant"
 
 # Four strengths of the toy's base model: pass@1 near 0.25, 0.1, 0.02 and 0.002; and steps until binary's training curve
 # has flattened: full passes in its last quarter are less than 0.02 above those in the quarter before ("rise").
@@ -109,7 +106,7 @@ def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
         {"stages": [[{"levels": [1]} | first, then]]},  # easy problems first
         {"min_pass": [0.01], "steps": [chosen]},
         {"live_groups": [6]},  # dynamic sampling
-        {"algorithm": ["no_baseline"]},
+        {"algorithm": ["reinforce"], "baseline": ["none"]},  # only full passes push
         {"stages": [[{"reward": reward} | first, then] for reward in ("binary", "pass_rate", "gated")]},
     ]
     return [strength | grid for grid in grids]
@@ -207,7 +204,8 @@ def settings_of(study: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
 
 def config_of(settings: dict[str, Any], **others: Any) -> Config:
     """minirl's settings among those of a run without stages."""
-    return Config(**{name: value for name, value in settings.items() if name != "live_groups"} | others)
+    own = ("live_groups", "baseline")
+    return Config(**{name: value for name, value in settings.items() if name not in own} | others)
 
 
 def stages_of(settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -249,7 +247,7 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
                      that is the toy, and one order of problems and one stream of random numbers, in all conditions:
                      runs are paired
            settings  of all runs: minirl.Config's; "stages", a list of settings for parts of a run (stages_of); and
-                     "live_groups", for dynamic_sampling.py
+                     "live_groups", for dynamic_sampling.py; and "baseline": "none", for reinforce
            compare   optional: conditions that share these settings are compared with the first of them. Without it,
                      a condition is compared with the same under the binary reward
            tune      optional, {"lr_factors": [...], and settings, or lists of them}: a condition's learning rate, if it
@@ -444,7 +442,13 @@ def train_stage(settings: dict[str, Any], folder: Path, shared: Path) -> None:
     trainer = train
     if "live_groups" in settings:
         trainer = functools.partial(dynamic_sampling.train, live_groups=settings["live_groups"])
-    trainer(config, _sandbox_of_study(shared / "programs.sqlite", 2, config.cpu_seconds, config.memory_mb))
+    reinforce = ADVANTAGES["reinforce"]
+    if settings.get("baseline") == "none":
+        ADVANTAGES["reinforce"] = lambda rewards: rewards  # A_i = R_i: only samples with a reward push
+    try:
+        trainer(config, _sandbox_of_study(shared / "programs.sqlite", 2, config.cpu_seconds, config.memory_mb))
+    finally:
+        ADVANTAGES["reinforce"] = reinforce
 
 
 # ----------------------------------------------------------------------------------------------------------------------
