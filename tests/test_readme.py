@@ -244,13 +244,13 @@ def test_the_readmes_claims_are_those_of_the_page_of_claims():
 def test_the_gradients_of_the_real_model_are_those_that_were_measured():
     rows = [json.loads(claims.MODEL_FILE.read_text())]
     groups = rows[0]["gradients"]
-    pairs = [claims.of_pairs(rows, kind, "cosine") for kind in ("partial-partial", "any-any")]
-    reports = [claims.of_reports(rows, "pass_rate", name) for name in ("kept", "kept_if_orthogonal")]
-    to_target = claims.of_reports(rows, "pass_rate", "cosine_to_target", False)
+    measured = [claims.of_pairs(rows, kind, "cosine") for kind in ("partial-partial", "any-any")]
+    measured += [claims.of_reports(rows, "pass_rate", name) for name in ("kept", "kept_if_orthogonal")]
+    measured.append(claims.of_reports(rows, "pass_rate", "cosine_to_target", False))
     page = read(CLAIMS)
     start, end = page.index("## On a pretrained model"), page.index("## Where the toy may not")
     paragraph = in_one_line(page[start:end])
-    assert [cell for cell in (*pairs, *reports, to_target) if cell not in paragraph] == []
+    assert [cell for cell in map(claims.mean_of, measured) if cell not in paragraph] == []
     gains = [report["gain"] for group in groups for report in group["rewards"].values() if report["gain"] is not None]
     assert f"{min(gains):.1f} to {max(gains):+.1f} nats" in paragraph
     assert len(groups) == 16 and sum(group["has_full_pass"] for group in groups) == 4

@@ -17,7 +17,6 @@ import json
 import math
 import multiprocessing
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -26,7 +25,7 @@ from pathlib import Path
 import diagnostics
 import numpy as np
 import torch
-from study import STRENGTHS, STUDY, crossed_interval, in_brackets, seed_interval, study_summary
+from study import STRENGTHS, STUDY, crossed_interval, in_brackets, rows_of_conditions, seed_interval, study_summary
 from tqdm import tqdm
 
 import minirl
@@ -61,9 +60,8 @@ def measure(strength: str, seed: int) -> dict:
         row["outcomes"] = [["".join("01"[x] for x in sample) for sample in group] for group in outcomes.int().tolist()]
         row["distances"] = []
         for problem, texts in zip(problems[:WITH_DISTANCES], rollout.completions, strict=False):
-            row["distances"].append(
-                [distances(problem.task_id).get(text) for text in texts]
-            )  # None: not of the grammar
+            known = distances(problem.task_id)
+            row["distances"].append([known.get(text) for text in texts])  # None: not of the grammar
         row["prefixes"] = prefixes(policy, problems, rollout.completions, outcomes, mask, sandbox, seed)
         row["gradients"] = []
         for p, problem in enumerate(problems[:WITH_GRADIENTS]):
@@ -169,35 +167,44 @@ def _rounded(value):
 
 
 # What the rows say. A number is a mean over base models (seeds) and problems; its 95 % interval a bootstrap over both.
+# A measure takes the rows of one strength to Values, which mean_of makes a cell of a table, and interval_of a bar.
 
 
 def outcomes_of(row: dict) -> torch.Tensor:
     return torch.tensor([[[int(x) for x in sample] for sample in group] for group in row["outcomes"]], dtype=torch.bool)
 
 
-def mean_of(values: list[list[float | None]], digits: int = 2) -> str:
-    """[seeds][problems], some None -> "mean [low, high]"; a problem without a value in some seed is left out there.
-    Fewer than ten values, or than three problems, are none: "-"."""
+Values = list[list[float | None]]  # [bases][problems], None where a problem has no such value
+
+
+def interval_of(values: Values) -> tuple[float, float, float] | None:
+    """mean, low, high; a problem without a value on some base is left out there. Fewer than ten values, or than three
+    problems, are none."""
     table = np.array([[math.nan if value is None else value for value in row] for row in values], dtype=float)
-    mean, low, high = crossed_interval(table)
     known = np.isfinite(table)
-    return (
-        "-"
-        if known.sum() < 10 or known.any(0).sum() < 3
-        else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-    )
+    return None if known.sum() < 10 or known.any(0).sum() < 3 else crossed_interval(table)
 
 
-def density(rows: list[dict], group_size: int) -> dict[str, str]:
-    """The share of groups with a signal, for each reward."""
-    shares = {name: [] for name in REWARDS}
+def mean_of(values: Values, digits: int = 2) -> str:
+    """The cell of a table: "mean [low, high]", or "-"."""
+    found = interval_of(values)
+    return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(*found, n=digits) if found else "-"
+
+
+def solved(rows: list[dict]) -> Values:
+    """pass@1 of each problem."""
+    return [outcomes_of(row).all(-1).double().mean(-1).tolist() for row in rows]
+
+
+def density(rows: list[dict], reward: str, group_size: int = 8) -> Values:
+    """The share of a problem's groups with a signal."""
+    shares = []
     for row in rows:
         outcomes = outcomes_of(row)
         groups = outcomes[:, : SAMPLES // group_size * group_size].unflatten(1, (-1, group_size))
-        for name, reward in REWARDS.items():
-            live = [~minirl.is_dead(reward(x, torch.ones_like(x)))[:, 0] for x in groups]
-            shares[name].append([float(x.float().mean()) for x in live])
-    return {name: mean_of(values) for name, values in shares.items()}
+        live = [~minirl.is_dead(REWARDS[reward](x, torch.ones_like(x)))[:, 0] for x in groups]
+        shares.append([float(x.float().mean()) for x in live])
+    return shares
 
 
 def misleading(rows: list[dict]) -> dict[str, str]:
@@ -213,8 +220,7 @@ def misleading(rows: list[dict]) -> dict[str, str]:
 
 def theory(rows: list[dict], group_size: int) -> float:
     """What 1 - (1 - p)^G - p^G says if all problems had the mean p."""
-    p = np.mean([minirl.binary(x := outcomes_of(row), torch.ones_like(x)).mean() for row in rows])
-    return diagnostics.live_groups(float(p), group_size)
+    return diagnostics.live_groups(float(np.mean(solved(rows))), group_size)
 
 
 def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, int]]]]:
@@ -232,30 +238,27 @@ def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, i
 Truths = list[list[tuple[float, float, int]]]  # of wrong_samples: a list for each row
 
 
-def within_problems(of_rows: Truths, measure: Callable[[np.ndarray, np.ndarray], float]) -> str:
+def within_problems(of_rows: Truths, measure: Callable[[np.ndarray, np.ndarray], float]) -> Values:
     """A measure of pass rate and truth within each problem: that some are easy must not make it look better."""
     problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
-    return mean_of([[measure(*np.array(x).T) if x else None for x in row] for row in problems])
+    return [[measure(*np.array(x).T) if x else None for x in row] for row in problems]
 
 
-def truths_between(of_rows: Truths, low: float, high: float) -> list[list[float | None]]:
-    """The mean truth of a problem's samples with a pass rate from low to below high: [rows][problems]."""
+def truths_between(of_rows: Truths, low: float, high: float) -> Values:
+    """The mean truth of a problem's samples with a pass rate from low to below high."""
     chosen = [[[x[1] for x in row if x[2] == p and low <= x[0] < high] for p in range(PROBLEMS)] for row in of_rows]
     return [[float(np.mean(x)) if x else None for x in row] for row in chosen]
 
 
-def differences(mine: list[list[float | None]], others: list[list[float | None]]) -> str:
+def differences(mine: Values, others: Values) -> Values:
     """Of values that both have, problem by problem."""
     pairs = [zip(a, b, strict=True) for a, b in zip(mine, others, strict=True)]
-    return mean_of([[None if None in pair else pair[0] - pair[1] for pair in row] for row in pairs])
+    return [[None if None in pair else pair[0] - pair[1] for pair in row] for row in pairs]
 
 
-def of_reports(rows: list[dict], reward: str, name: str, has_full: bool | None = None) -> str:
-    """A number of gradient_report over the groups with a full pass, without one, or all."""
-    return mean_of(values_of(rows, reward, name, has_full))
+def of_reports(rows: list[dict], reward: str, name: str, has_full: bool | None = None) -> Values:
+    """A number of gradient_report, or the mean of several, over the groups with a full pass, without one, or all."""
 
-
-def values_of(rows: list[dict], reward: str, name: str, has_full: bool | None = None) -> list[list[float | None]]:
     def value(group: dict) -> float | None:
         found = group["rewards"][reward][name] if has_full in (None, group["has_full_pass"]) else None
         return found if not isinstance(found, list) else float(np.mean(found)) if found else None
@@ -263,26 +266,24 @@ def values_of(rows: list[dict], reward: str, name: str, has_full: bool | None = 
     return [[value(group) for group in row["gradients"]] for row in rows]
 
 
-def gaining(rows: list[dict], name: str) -> str:
+def gaining(rows: list[dict], name: str) -> Values:
     """Of the live groups without a full pass: the share in which the pass rate's update (gain), or one of its controls
     (shuffled, random: the share of their draws), makes a full pass likelier."""
-    groups = [
-        [None if g["has_full_pass"] else g["rewards"]["pass_rate"][name] for g in row["gradients"]] for row in rows
-    ]
-    return mean_of([[None if x is None or x == [] else float((np.array(x) > 0).mean()) for x in row] for row in groups])
+
+    def value(group: dict) -> float | None:
+        found = None if group["has_full_pass"] else group["rewards"]["pass_rate"][name]
+        return None if found in (None, []) else float((np.array(found) > 0).mean())
+
+    return [[value(group) for group in row["gradients"]] for row in rows]
 
 
-def of_pairs(rows: list[dict], kind: str, name: str) -> str:
+def of_pairs(rows: list[dict], kind: str, name: str) -> Values:
     """A number of pairs_by_class, over the groups that have such pairs."""
-    return mean_of(pairs_of(rows, kind, name))
-
-
-def pairs_of(rows: list[dict], kind: str, name: str) -> list[list[float | None]]:
     return [[group["pairs"].get(kind, {}).get(name) for group in row["gradients"]] for row in rows]
 
 
-def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> str:
-    return mean_of([[value(problem) for problem in row["exact"]] for row in rows])
+def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> Values:
+    return [[value(problem) for problem in row["exact"]] for row in rows]
 
 
 def agreement(reward: str, with_dead: bool) -> Callable[[dict], float | None]:
@@ -313,44 +314,40 @@ def tables() -> list[str]:
     """What results/README.md says of the base models before training: a table for each claim, a column a strength."""
     bases = list(bases_of_strength().values())
 
-    def line(label: str, cell, *arguments) -> tuple[str, list[str]]:
-        return label, [cell(of_base, *arguments) for of_base in bases]
+    def line(label: str, measure: Callable[..., Values], *arguments, digits: int = 2) -> tuple[str, list[str]]:
+        return label, [mean_of(measure(rows, *arguments), digits) for rows in bases]
 
     return [in_markdown(list(STRENGTHS), rows(line)) for rows in (density_rows, step_rows, truth_rows, conflict_rows)]
 
 
 def density_rows(line) -> Rows:
     """Where the bases begin, and claim (i)."""
-
-    def full_passes(rows: list[dict]) -> str:
-        return mean_of([outcomes_of(row).all(-1).double().mean(-1).tolist() for row in rows], 3)
-
     return [
-        line("pass@1 on these problems", full_passes),
-        line("groups of 8 with a signal: binary", lambda rows: density(rows, 8)["binary"]),
-        line("... pass_rate", lambda rows: density(rows, 8)["pass_rate"]),
+        line("pass@1 on these problems", solved, digits=3),
+        line("groups of 8 with a signal: binary", density, "binary"),
+        line("... pass_rate", density, "pass_rate"),
     ]
 
 
 def step_rows(line) -> Rows:
     """Claim (iii): what one step of the optimizer on one group of 16 does to log P(full pass)."""
 
-    def minus(mine: tuple[str, str], others: tuple[str, str], has_full: bool):
-        return lambda rows: differences(values_of(rows, *mine, has_full), values_of(rows, *others, has_full))
+    def minus(rows: list[dict], mine: tuple[str, str], others: tuple[str, str], has_full: bool) -> Values:
+        return differences(of_reports(rows, *mine, has_full), of_reports(rows, *others, has_full))
 
-    gain, shuffled = ("pass_rate", "gain"), ("pass_rate", "shuffled")
+    gain, shuffled, binary = ("pass_rate", "gain"), ("pass_rate", "shuffled"), ("binary", "gain")
     return [
         line("no full pass in the group: nats gained by a step of pass_rate", of_reports, *gain, False),
         line("... by its advantages shuffled", of_reports, *shuffled, False),
         line("... by random advantages", of_reports, "pass_rate", "random", False),
-        line("... pass_rate minus shuffled", minus(gain, shuffled, False)),
+        line("... pass_rate minus shuffled", minus, gain, shuffled, False),
         line("... share of groups that gain: pass_rate", gaining, "gain"),
         line("... its advantages shuffled", gaining, "shuffled"),
         line("... random advantages", gaining, "random"),
         line("a full pass in the group: nats gained by a step of pass_rate", of_reports, *gain, True),
         line("... by its advantages shuffled", of_reports, *shuffled, True),
-        line("... by a step of binary", of_reports, "binary", "gain", True),
-        line("... pass_rate minus binary", minus(gain, ("binary", "gain"), True)),
+        line("... by a step of binary", of_reports, *binary, True),
+        line("... pass_rate minus binary", minus, gain, binary, True),
     ]
 
 
@@ -364,61 +361,60 @@ def truth_rows(line) -> Rows:
 def rows_of_truth(line, name: str, words: str) -> Rows:
     """What wrong samples of low, middling and high pass rates are worth, by one of the two truths."""
 
-    def between(low: float, high: float):
-        return lambda rows: truths_between(wrong_samples(rows)[name], low, high)
+    def between(rows: list[dict], low: float, high: float) -> Values:
+        return truths_between(wrong_samples(rows)[name], low, high)
 
-    def within(measure):
-        return lambda rows: within_problems(wrong_samples(rows)[name], measure)
+    def within(rows: list[dict], measure: Callable[[np.ndarray, np.ndarray], float]) -> Values:
+        return within_problems(wrong_samples(rows)[name], measure)
 
-    low, middle, high = between(0.0, 0.3), between(0.3, 0.7), between(0.7, 1.0)
+    def high_minus_middle(rows: list[dict]) -> Values:
+        return differences(between(rows, 0.7, 1.0), between(rows, 0.3, 0.7))
+
     return [
-        line(f"{words}: wrong samples with a pass rate below 0.3", lambda rows: mean_of(low(rows))),
-        line("... from 0.3 to below 0.7", lambda rows: mean_of(middle(rows))),
-        line("... from 0.7", lambda rows: mean_of(high(rows))),
-        line("... from 0.7 minus 0.3 to 0.7, on the same problem", lambda rows: differences(high(rows), middle(rows))),
-        line("... rank correlation with the pass rate, within a problem", within(diagnostics.spearman)),
-        line("... the highest that their ties allow", within(diagnostics.spearman_ceiling)),
+        line(f"{words}: wrong samples with a pass rate below 0.3", between, 0.0, 0.3),
+        line("... from 0.3 to below 0.7", between, 0.3, 0.7),
+        line("... from 0.7", between, 0.7, 1.0),
+        line("... from 0.7 minus 0.3 to 0.7, on the same problem", high_minus_middle),
+        line("... rank correlation with the pass rate, within a problem", within, diagnostics.spearman),
+        line("... the highest that their ties allow", within, diagnostics.spearman_ceiling),
     ]
 
 
-def from_scratch(rows: list[dict]) -> str:
+def from_scratch(rows: list[dict]) -> Values:
     """pass@1 of the problems that have a prefix of a wrong sample with a pass rate of 0.7 and more."""
     known = truths_between(wrong_samples(rows)["prefix"], 0.7, 1.0)
-    solved = [outcomes_of(row).all(-1).double().mean(-1).tolist() for row in rows]
-    pairs = [zip(a, b, strict=False) for a, b in zip(known, solved, strict=True)]
-    return mean_of([[None if a is None else b for a, b in row] for row in pairs])
+    pairs = [zip(a, b, strict=False) for a, b in zip(known, solved(rows), strict=True)]
+    return [[None if a is None else b for a, b in row] for row in pairs]
+
+
+KINDS = ("none-none", "none-partial", "none-full", "partial-partial", "partial-full", "full-full")
 
 
 def conflict_rows(line) -> Rows:
     """Claim (v): how alike the gradients of samples are, what the sum leaves of them, and where it points."""
-    kinds = ("none-none", "none-partial", "none-full", "partial-partial", "partial-full", "full-full")
-    rows = [line(f"mean cosine of two programs' gradients: {kinds[0]}", of_pairs, kinds[0], "cosine")]
-    rows += [line(f"... {kind}", of_pairs, kind, "cosine") for kind in kinds[1:]]
-    rows.append(
-        line(
-            "... partial-full minus none-full",
-            lambda r: differences(pairs_of(r, "partial-full", "cosine"), pairs_of(r, "none-full", "cosine")),
-        )
-    )
-    for kind in kinds[2:5]:
+
+    def partial_minus_none(rows: list[dict]) -> Values:
+        return differences(*(of_pairs(rows, kind, "cosine") for kind in ("partial-full", "none-full")))
+
+    def cosine_of_targets(rows: list[dict]) -> Values:
+        return [[group["cosine_of_targets"] for group in row["gradients"]] for row in rows]
+
+    first = "mean cosine of two programs' gradients: "
+    rows = [line(("... " if i else first) + kind, of_pairs, kind, "cosine") for i, kind in enumerate(KINDS)]
+    rows.append(line("... partial-full minus none-full", partial_minus_none))
+    for kind in ("none-full", "partial-partial", "partial-full"):
         rows.append(line(f"share of pairs with a cosine below -0.1: {kind}", of_pairs, kind, "below"))
         rows.append(line("... above +0.1", of_pairs, kind, "above"))
-    for reward, has_full, words in (
-        ("pass_rate", False, "pass_rate, no full pass in the group"),
-        ("pass_rate", True, "pass_rate, a full pass in the group"),
-        ("binary", True, "binary, a full pass in the group"),
-    ):
+    for reward, has_full, words in (("pass_rate", False, "no"), ("pass_rate", True, "a"), ("binary", True, "a")):
+        words = f"share of all pushes that is kept: {reward}, {words} full pass in the group"
         rows += [
-            line(f"share of all pushes that is kept: {words}", of_reports, reward, "kept", has_full),
+            line(words, of_reports, reward, "kept", has_full),
             line("... if all were orthogonal", of_reports, reward, "kept_if_orthogonal", has_full),
             line("... cosine of the sum with the target's gradient", of_reports, reward, "cosine_to_target", has_full),
             line("... with one solution's", of_reports, reward, "cosine_to_solution", has_full),
         ]
     return rows + [
-        line(
-            "cosine of the target's gradient and one solution's",
-            lambda r: mean_of([[g["cosine_of_targets"] for g in row["gradients"]] for row in r]),
-        ),
+        line("cosine of the target's gradient and one solution's", cosine_of_targets),
         line("cosine of the exact gradients of P(full pass) and E[pass rate]", of_exact, lambda x: x["cosine"]),
         line("agreement of live groups of 8: pass_rate", of_exact, agreement("pass_rate", False)),
         line("... binary", of_exact, agreement("binary", False)),
@@ -427,11 +423,16 @@ def conflict_rows(line) -> Rows:
     ]
 
 
+def tuned_conditions(results: dict) -> dict[tuple[float, str, str], dict]:
+    """The lines of a study's summary whose learning rate was chosen, by noise, algorithm and reward."""
+    lines = [line for line in study_summary(results) if "lr" not in line["condition"]]
+    return {tuple(line["condition"][name] for name in ("toy_noise", "algorithm", "reward")): line for line in lines}
+
+
 def table_of_study() -> str:
     """What results/README.md says of the study: final results and areas, minus binary's."""
-    summary = [x for x in study_summary(json.loads(STUDY_FILE.read_text())) if "lr" not in x["condition"]]
-    noises = sorted({line["condition"]["toy_noise"] for line in summary}, reverse=True)
-    of_study = {tuple(line["condition"][k] for k in ("toy_noise", "algorithm", "reward")): line for line in summary}
+    of_study = tuned_conditions(json.loads(STUDY_FILE.read_text()))
+    noises = sorted({noise for noise, _, _ in of_study}, reverse=True)
     rows = [
         ("base model's held-out pass@1", [in_brackets(of_study[noise, "grpo", "binary"]["before"]) for noise in noises])
     ]
@@ -456,22 +457,21 @@ SHADES = dict(zip(STRENGTHS, ("#08306b", "#2171b5", "#6baed6", "#e6550d"), stric
 
 def steps_figure(bases: dict[str, list[dict]], file: Path) -> None:
     """Claim (iii): how often one step makes a full pass likelier where the group has none, beside its controls."""
-    bases = {name: rows for name, rows in bases.items() if gaining(rows, "gain") != "-"}
+    bases = {name: rows for name, rows in bases.items() if interval_of(gaining(rows, "gain"))}
     figure, axis = diagnostics.pyplot().subplots(figsize=(6.5, 3.2))
-    for side, (name, color) in zip(
-        (-0.22, 0, 0.22), (("gain", minirl.COLORS["pass_rate"]), ("shuffled", "0.6"), ("random", "0.8")), strict=True
+    for side, name, label, color in (
+        (-0.22, "gain", "pass_rate", minirl.COLORS["pass_rate"]),
+        (0.0, "shuffled", "its advantages, shuffled", "0.6"),
+        (0.22, "random", "random advantages", "0.8"),
     ):
-        cells = [numbers(gaining(rows, name)) for rows in bases.values()]
-        mean, low, high = np.array(cells).T
+        mean, low, high = np.array([interval_of(gaining(rows, name)) for rows in bases.values()]).T
         places = np.arange(len(bases)) + side
-        label = {"gain": "pass_rate", "shuffled": "its advantages, shuffled", "random": "random advantages"}[name]
         axis.bar(places, mean, 0.2, color=color, label=label)
         axis.errorbar(places, mean, [mean - low, high - mean], fmt="none", ecolor="black", capsize=2, linewidth=1)
     axis.set_xticks(range(len(bases)), [f"{name} base" for name in bases])
-    axis.set(
-        ylim=(0, 1.25), ylabel="share of groups", title="No full pass in the group: does a step of the pass rate help?"
-    )
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axis.set(ylim=(0, 1.25), ylabel="share of groups")
+    axis.set_title("No full pass in the group: does a step of the pass rate help?")
     axis.legend(ncols=3, loc="upper center", fontsize=8)
     axis.grid(visible=False, axis="x")
     axis.set_axisbelow(True)
@@ -493,12 +493,10 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
             axis.text(0.02, 0.69, "the most that a wrong sample can have", color="0.4", fontsize=8)
         for i, (name, rows) in enumerate(bases.items()):
             found = wrong_samples(rows)[truth]
-            cells = [(low + 0.1, mean_of(truths_between(found, low, high))) for low, high in edges]
-            known = [(x + 0.012 * (i - 1.5), *numbers(cell)) for x, cell in cells if cell != "-"]
-            x, mean, low, high = np.array(known).T
-            axis.errorbar(
-                x, mean, [mean - low, high - mean], color=SHADES[name], marker="o", markersize=4, capsize=2, label=name
-            )
+            points = [(low + 0.1, interval_of(truths_between(found, low, high))) for low, high in edges]
+            x, mean, low, high = np.array([(x + 0.012 * (i - 1.5), *y) for x, y in points if y]).T
+            style = {"color": SHADES[name], "marker": "o", "markersize": 4, "capsize": 2}
+            axis.errorbar(x, mean, [mean - low, high - mean], label=name, **style)
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="pass rate of a wrong sample", title=words)
     axes[0].legend(fontsize=8, title="base model", title_fontsize=8, loc="upper left")
     diagnostics.save_figure(figure, file)
@@ -506,43 +504,33 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
 
 def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
     """Claim (v): of the pairs of different programs, by class, those that push together and those that push apart."""
-    kinds = ("none-none", "none-partial", "none-full", "partial-partial", "partial-full", "full-full")
     figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 2.8), sharey=True)
     for axis, (name, rows) in zip(axes, bases.items(), strict=True):
-        for place, kind in enumerate(kinds):
+        for place, kind in enumerate(KINDS):
             for sign, share, color in ((-1, "below", "#b2182b"), (1, "above", "#2166ac")):
-                if (cell := of_pairs(rows, kind, share)) != "-":
-                    mean, low, high = numbers(cell)
+                if found := interval_of(of_pairs(rows, kind, share)):
+                    mean, low, high = found
                     axis.barh(-place, sign * mean, 0.7, color=color)
                     axis.plot([sign * low, sign * high], [-place] * 2, color="black", linewidth=1)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set(title=f"{name} base", xlim=(-1, 1))
         axis.set_axisbelow(True)
         axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
-        axis.set_yticks([-place for place in range(len(kinds))], kinds)
+        axis.set_yticks([-place for place in range(len(KINDS))], KINDS)
     figure.supxlabel("share of pairs with a cosine below -0.1 (red) and above +0.1 (blue)", fontsize=10)
     diagnostics.save_figure(figure, file)
-
-
-def numbers(cell: str) -> list[float]:
-    """A cell of the table as mean, low and high."""
-    return [float(x) for x in re.findall(r"-?[\d.]+", cell)]
 
 
 def front_figure(file: Path) -> None:
     """The front page's picture, from the study: under the pass rate nearly all groups of 8 have a signal before
     training, and at its end pass@1 is no higher."""
     results = json.loads(STUDY_FILE.read_text())
-    lines = {
-        (line["condition"]["toy_noise"], line["condition"]["reward"]): line
-        for line in study_summary(results)
-        if line["condition"]["algorithm"] == "grpo" and "lr" not in line["condition"]
-    }
-    noises = sorted({noise for noise, _ in lines}, reverse=True)
+    lines = tuned_conditions(results)
+    noises = sorted({noise for noise, _, _ in lines}, reverse=True)
     figure, panels = diagnostics.pyplot().subplots(1, 2, figsize=(8, 3.3))
     for side, reward in ((-0.2, "binary"), (0.2, "pass_rate")):
         signal = [seed_interval(live_before(results, noise, reward)) for noise in noises]
-        final = [lines[noise, reward]["pass@1"] for noise in noises]
+        final = [lines[noise, "grpo", reward]["pass@1"] for noise in noises]
         for axis, values in zip(panels, (signal, final), strict=True):
             mean, low, high = (np.array([value[name] for value in values]) for name in ("mean", "low", "high"))
             places = np.arange(len(noises)) + side
@@ -554,7 +542,7 @@ def front_figure(file: Path) -> None:
         panels[0].text(
             1.2 * side, signal[0]["high"] + 0.11, reward, color=minirl.COLORS[reward], ha="center", fontsize=12
         )
-    before = [lines[noise, "binary"]["before"]["mean"] for noise in noises]
+    before = [lines[noise, "grpo", "binary"]["before"]["mean"] for noise in noises]
     names = [f"{name} base\n(pass@1 {x:.2f})" for name, x in zip(("weak", "middling", "strong"), before, strict=True)]
     panels[0].set(title="Far more groups have a signal ...", ylabel="share of groups with a signal", ylim=(0, 1.2))
     panels[1].set(title="... and pass@1 ends no higher", ylabel="held-out pass@1 at the end", ylim=(0, 0.8))
@@ -569,8 +557,9 @@ def front_figure(file: Path) -> None:
 def live_before(results: dict, noise: float, reward: str) -> np.ndarray:
     """Has the group of a held-out problem's 8 samples a signal before training? [seeds, P]"""
     found = []
-    for row in results["runs"]:
-        if {"toy_noise": noise, "algorithm": "grpo", "reward": reward}.items() <= row["run"].items():
+    for condition, rows in rows_of_conditions(results):
+        wanted = {"toy_noise": noise, "algorithm": "grpo", "reward": reward}
+        for row in rows if wanted.items() <= condition.items() and "lr" not in condition else []:
             rates = torch.tensor(row["evaluations"]["0"]) / torch.tensor(row["tests"])[:, None]  # [P, G]
             rewards = rates if reward == "pass_rate" else (rates == 1).float()
             found.append(~minirl.is_dead(rewards)[:, 0].numpy())
@@ -583,22 +572,22 @@ def report() -> None:
         print(f"\n# {strength}: {len(of_base)} base models\n")
         print("groups with a signal (theory: 1 - (1 - p)^G - p^G with the mean p, binary)")
         for size in (4, 8, 16, 32):
-            cells = density(of_base, size)
-            shown = ", ".join(f"{name} {cells[name]}" for name in ("binary", "pass_rate", "hard_tests"))
+            names = ("binary", "pass_rate", "hard_tests")
+            shown = ", ".join(f"{name} {mean_of(density(of_base, name, size))}" for name in names)
             print(f"  G {size:2}: {shown}; theory {theory(of_base, size):.2f}")
         print("passed by wrong samples: " + ", ".join(f"{k} {v}" for k, v in misleading(of_base).items()))
         for name, of_rows in wrong_samples(of_base).items():
             bins = diagnostics.reliability(*np.array([x for row in of_rows for x in row]).T)["bins"]
             print(f"pass rate: mean {name} (samples)   " + "  ".join(f"{x:.2f}: {y:.2f} ({n})" for x, y, n in bins))
         for name in ("mass", "p_full", "cosine"):
-            print(f"exact: {name} {of_exact(of_base, lambda x, name=name: x[name])}")
+            print(f"exact: {name} {mean_of(of_exact(of_base, lambda x, name=name: x[name]))}")
         print("exact, by group size: cosine of mean / agreement / cosine with the gradient of P(full pass)")
         for reward, size in itertools.product(MAIN, ("4", "8", "16")):
             names = ("cosine_of_mean", "agreement", "cosine_to_target")
             cells = [of_exact(of_base, lambda x, n=n, r=reward, s=size: x["rewards"][r][s][n]) for n in names]
-            print(f"  {reward:10} G {size:2}  " + " / ".join(cells))
-        for kind in dict.fromkeys(kind for row in of_base for group in row["gradients"] for kind in group["pairs"]):
-            print(f"inner product {kind}: {mean_of(pairs_of(of_base, kind, 'product'), 6)}")
+            print(f"  {reward:10} G {size:2}  " + " / ".join(map(mean_of, cells)))
+        for kind in KINDS:
+            print(f"inner product {kind}: {mean_of(of_pairs(of_base, kind, 'product'), 6)}")
         report_gradients(of_base, MAIN)
     if MODEL_FILE.exists():
         print("\n# SmolLM2-135M-Instruct\n")
@@ -613,7 +602,7 @@ def report_gradients(rows: list[dict], rewards: tuple[str, ...]) -> None:
     for reward in rewards:
         for name, has_full in kinds:
             words = {None: "", True: ", full pass in the group", False: ", no full pass in the group"}[has_full]
-            print(f"{reward:10} {name}{words}: {of_reports(rows, reward, name, has_full)}")
+            print(f"{reward:10} {name}{words}: {mean_of(of_reports(rows, reward, name, has_full))}")
 
 
 if __name__ == "__main__":

@@ -140,8 +140,9 @@ def gradient_report(
 ) -> dict[str, Any]:
     """How the samples of group p of a graded rollout push the policy, together and against each other.
 
-    The target is log P(full pass), the probability of all `full_passes` together, where they can be listed
-    (full_passes_of), else that of problem.solution alone. Without either, there are no cosines with it and no gains.
+    The target is log P(full pass), the probability of all `full_passes` together, where they can be listed (those of
+    grammar_programs that pass), else that of problem.solution alone. Without either, there are no cosines with it and
+    no gains.
 
     cosines      [G, G]  of the samples' gradients (sample_gradients); norms [G]; pass_rates [G]; programs [G], a number
                  for each different one
@@ -295,13 +296,6 @@ def grammar_programs(problem: ToyProblem) -> list[str]:
     return [toy_completion(family, slots) for slots in all_slots(family)] + [
         f"    return {constant}\n" for constant in family.constants
     ]
-
-
-def full_passes_of(problem: ToyProblem, sandbox: Sandbox) -> list[str]:
-    """Those of grammar_programs that pass every test of the problem."""
-    texts = grammar_programs(problem)
-    results = sandbox.map([problem.program(text) for text in texts])
-    return [text for text, result in zip(texts, results, strict=True) if result.all_passed]
 
 
 def all_slots(family: Family) -> list[tuple[str, str, str]]:

@@ -332,7 +332,7 @@ def _start_worker(log: str) -> None:
 def make_bases(pool: concurrent.futures.Executor, runs: list[dict[str, Any]]) -> None:
     """Make the toy's base models that are missing: each in one process, before several want it."""
     configs = map(config_of, runs)
-    bases = {(config.toy_noise, config.toy_seed): None for config in configs if config.model == "toy"}  # in their order
+    bases = dict.fromkeys((config.toy_noise, config.toy_seed) for config in configs if config.model == "toy")
     for task in [pool.submit(_make_base, *base) for base in bases]:
         task.result()
 
@@ -518,15 +518,17 @@ def in_brackets(interval: dict[str, float], sign: str = "", digits: int = 3) -> 
     return "" if math.isnan(interval["mean"]) else mean if math.isnan(interval["low"]) else f"{mean} [{low}, {high}]"
 
 
-def rows_of_conditions(results: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def rows_of_conditions(results: dict[str, Any]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """The conditions of a study that have been run, each with the rows of its seeds."""
+    found = []
     rows = {json.dumps(row["run"], sort_keys=True): row for row in results["runs"]}
     runs = seeded_runs(results["study"])
     for condition in conditions_of(results["study"]):
         rate = tuned_rate(results["study"], results["tuning"], condition)
         mine = [json.dumps(run | rate, sort_keys=True) for run in runs if condition | {"seed": run["seed"]} == run]
-        if found := [rows[key] for key in mine if key in rows]:
-            yield condition, found
+        if any(key in rows for key in mine):
+            found.append((condition, [rows[key] for key in mine if key in rows]))
+    return found
 
 
 def baseline_of(study: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
@@ -571,24 +573,19 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     curve, steps             the share of full passes in training: [seeds, points]; and how many steps that took
     collapsed                the number of runs that ended below where they began, in pass@1
     """
-    measured, rows_of = {}, {}  # condition -> seed -> columns; condition -> its rows
-    for condition, rows in rows_of_conditions(results):
-        key = json.dumps(condition, sort_keys=True)
-        rows_of[key], measured[key] = rows, {row["run"]["seed"]: columns_of_run(row) for row in rows}
+    done = rows_of_conditions(results)
+    columns = [{row["run"]["seed"]: columns_of_run(row) for row in rows} for _, rows in done]
     summary = []
-    for condition in conditions_of(results["study"]):
-        pair = condition, baseline_of(results["study"], condition)
-        key, base = (json.dumps(condition, sort_keys=True) for condition in pair)
-        if key not in measured:
-            continue
-        of_seed, rows = measured[key], rows_of[key]
+    for (condition, rows), of_seed in zip(done, columns, strict=True):
+        baseline = baseline_of(results["study"], condition)
+        of_baseline = next((x for (other, _), x in zip(done, columns, strict=True) if other == baseline), {})
         line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
         tried = {run["lr"] for run in tuning_runs(results["study"], condition, results["tuning"])}
         line["at_edge"] = bool(tried) and line["lr"] in (min(tried), max(tried))
         line["panel"], line["label"] = panel_and_label(results["study"], condition)
-        line["difference"] = paired_difference(of_seed, measured.get(base, {})) if key != base else None
+        line["difference"] = paired_difference(of_seed, of_baseline) if condition != baseline else None
         for name in next(iter(of_seed.values())):
-            line[name] = seed_interval(np.array([columns[name] for columns in of_seed.values()]))
+            line[name] = seed_interval(np.array([of_run[name] for of_run in of_seed.values()]))
         line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
         line["steps"] = max(map(int, rows[0]["evaluations"]))
         line["curve"] = np.array([row["training"]["full_pass"] for row in rows])
@@ -599,15 +596,18 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
 def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
     """What study_summary has of one run, for each held-out problem [P]; of the training, [1]."""
     steps, curves = curves_of(row)
-    pass_1, training = curves["pass@1"], {name: np.array(values) for name, values in row["training"].items()}
-    quarter = max(1, len(training["full_pass"]) // 4)
-    entropy, solved = training.get("entropy", np.array([math.nan])), training["full_pass"]
-    rise = solved[-quarter:].mean() - solved[-2 * quarter : -quarter].mean() if len(solved) > 1 else math.nan
-    areas = (pass_1[1:] + pass_1[:-1]) / 2 * np.diff(steps)[:, None]
+    pass_1, solved = curves["pass@1"], np.array(row["training"]["full_pass"])
     columns = {name: values[-1] for name, values in curves.items()}
-    area = areas.sum(0) / (steps[-1] - steps[0]) if len(steps) > 2 else areas.sum(0) * math.nan  # two say nothing new
-    columns |= {"before": pass_1[0], "area": area}
-    return columns | {"entropy": entropy[-quarter:].mean(keepdims=True), "rise": np.array([rise])}
+    columns["before"] = pass_1[0]
+    areas = (pass_1[1:] + pass_1[:-1]) / 2 * np.diff(steps)[:, None]
+    columns["area"] = (
+        areas.sum(0) / (steps[-1] - steps[0]) if len(steps) > 2 else areas.sum(0) * math.nan
+    )  # says no more
+    quarter = max(1, len(solved) // 4)
+    columns["entropy"] = np.array([np.mean(row["training"].get("entropy", [math.nan])[-quarter:])])
+    before_last = solved[-2 * quarter : -quarter]
+    columns["rise"] = np.array([solved[-quarter:].mean() - before_last.mean() if len(before_last) else math.nan])
+    return columns
 
 
 def paired_difference(
@@ -631,11 +631,8 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's"]
     lines = ["| " + " | ".join([*titles, "collapsed"]) + " |", "|---" * (len(titles) + 1) + "|"]
     for line in summary:
-        cells = [
-            line["panel"].replace("\n", ", "),
-            line["label"],
-            f"{line['lr']:g}{' (edge)' * line['at_edge']}" if line["lr"] else "",
-        ]
+        rate = f"{line['lr']:g}{' (edge)' * line['at_edge']}" if line["lr"] else ""
+        cells = [line["panel"].replace("\n", ", "), line["label"], rate]
         cells += [f"{line[name]['mean']:.3f}" for name in metrics] + [f"{line['rise']['mean']:+.3f}"]
         if difference := line["difference"]:
             pass_1, area = (in_brackets(difference[name], "+") for name in ("pass@1", "area"))
@@ -665,24 +662,19 @@ def panels_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
-    """The share of full passes while training, under a study's first algorithm: a panel a base. 20 points, means of
-    steps; of the rewards that all bases have, where others have them too."""
-    bases = {}
-    for title, lines in panels_of(summary).items():
+    """The share of full passes while training, under the first algorithm of each base: a panel a base. 20 points, each
+    a mean of steps."""
+    panels = panels_of(summary)
+    figure, axes = pyplot().subplots(1, len(panels), figsize=(3.2 * len(panels) + 0.5, 3.4), squeeze=False)
+    for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
         first = lines[0]["condition"].get("algorithm")
-        of_first = [line for line in lines if line["condition"].get("algorithm") == first]
-        bases[title] = {line["label"].removeprefix(f"{first} "): line for line in of_first}
-    shared = set.intersection(*map(set, bases.values()))
-    figure, axes = pyplot().subplots(1, len(bases), figsize=(3.2 * len(bases) + 0.5, 3.4), squeeze=False)
-    for axis, (title, lines) in zip(axes[0], bases.items(), strict=True):
-        for reward, line in lines.items():
-            if reward in shared:
-                parts = np.array_split(line["curve"], min(20, line["curve"].shape[1]), axis=1)
-                band = [seed_interval(part) for part in parts]  # a point is a mean over seeds of means over steps
-                mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
-                steps = np.arange(0.5, len(parts)) / len(parts) * line["steps"]
-                (drawn,) = axis.plot(steps, mean, label=reward, color=COLORS.get(reward))
-                axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
+        for line in (line for line in lines if line["condition"].get("algorithm") == first):
+            parts = np.array_split(line["curve"], min(20, line["curve"].shape[1]), axis=1)
+            band = [seed_interval(part) for part in parts]
+            mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
+            steps = np.arange(0.5, len(parts)) / len(parts) * line["steps"]
+            (drawn,) = axis.plot(steps, mean, label=line["label"], color=COLORS.get(line["condition"].get("reward")))
+            axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
     axes[0, 0].set_ylabel("full passes in training")
     axes[0, 0].legend(fontsize=8, title="band: 95 % over seeds", title_fontsize=8)
@@ -691,17 +683,15 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
 
 def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
     """Final held-out pass@1 of each condition minus that of the baseline, paired: a panel a base."""
-    bases = {title: [line for line in lines if line["difference"]] for title, lines in panels_of(summary).items()}
-    bases = {title: lines for title, lines in bases.items() if lines}
-    height = 1.4 + 0.3 * max(map(len, bases.values()), default=1)
-    figure, axes = pyplot().subplots(1, max(1, len(bases)), figsize=(3.2 * len(bases) + 1.5, height), squeeze=False)
-    for axis, (title, lines) in zip(axes[0], bases.items(), strict=False):
+    panels = panels_of([line for line in summary if line["difference"]])
+    height = 1.4 + 0.3 * max(map(len, panels.values()), default=1)
+    figure, axes = pyplot().subplots(1, max(1, len(panels)), figsize=(3.2 * len(panels) + 1.5, height), squeeze=False)
+    for axis, (title, lines) in zip(axes[0], panels.items(), strict=False):
         for place, line in enumerate(lines):
             difference, color = line["difference"]["pass@1"], COLORS.get(line["condition"].get("reward"))
             mean, low, high = (difference[name] for name in ("mean", "low", "high"))
             axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
-        labels = [line["label"] for line in lines]
-        axis.set_yticks([-place for place in range(len(lines))], labels, fontsize=8)
+        axis.set_yticks([-place for place in range(len(lines))], [line["label"] for line in lines], fontsize=8)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.grid(visible=False, axis="y")
         axis.set(title=title, xlabel="final pass@1 - baseline's (95 %)")
