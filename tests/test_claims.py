@@ -40,6 +40,14 @@ def test_pairs_are_those_of_the_groups_that_have_them():
     assert mean_in(claims.of_pairs(rows, "full-full", "cosine")) is None
 
 
+def test_the_control_of_a_class_is_all_pairs_of_the_groups_that_have_it():
+    few, many = {"below": 1.0, "pairs": 10}, {"below": 0.2, "pairs": 30}
+    rows = [{"gradients": [group(False, 0.1, [], {"none-full": few, "partial-full": many})] * 4}] * 3
+    rows[0]["gradients"].append(group(False, 0.1, [], {"partial-full": few}))  # no none-full
+    assert mean_in(claims.of_all_pairs(rows, "none-full", "below")) == pytest.approx((10 * 1.0 + 30 * 0.2) / 40)
+    assert claims.of_all_pairs(rows, "none-full", "below")[0][-1] is None
+
+
 def test_the_truth_of_wrong_samples_by_their_pass_rate():
     """Problems of ten tests: a sample is right, one passes 7 tests and has a wrong slot, one passes 3, one none."""
     outcomes = [["1" * 10, "1" * 7 + "000", "1" * 3 + "0" * 7, "0" * 10]] * 4
@@ -88,14 +96,24 @@ def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monke
     claims.measure_model(tmp_path / "e.jsonl", tmp_path / "row.json")
     row, evaluated = json.loads((tmp_path / "row.json").read_text()), toy.read_jsonl(tmp_path / "e.jsonl")
     assert row["task_ids"] == [x["task_id"] for x in evaluated]
-    outcomes, _ = toy.outcomes_of_rows(evaluated)
-    assert torch.equal(claims.outcomes_of(row), outcomes)
+    outcomes, mask = toy.outcomes_of_rows(evaluated)
+    assert torch.equal(claims.outcomes_of(row)[0], outcomes) and torch.equal(claims.outcomes_of(row)[1], mask)
     live = [p for p in range(3) if len({sum(sample) for sample in evaluated[p]["outcomes"]}) > 1]
     (first,) = row["gradients"]
     assert {x["problem"] for x in row["prefixes"]} == {0}
     assert first["rewards"]["pass_rate"]["gain"] and len(first["rewards"]["pass_rate"]["shuffled"]) == 1
     solved = any(all(sample) for sample in evaluated[live[0]]["outcomes"])
     assert first["has_full_pass"] == solved and (first["rewards"]["binary"]["gain"] is not None) == solved
+    monkeypatch.setattr(claims, "interval_of", lambda values: (1.0,) * 3 if set(sum(values, [])) - {None} else None)
+    labels = {label for rows in claims.tables({"toy": [row]}) for label, _ in rows}
+    assert "groups of 8 with a signal: binary" in labels and "share of right slots" not in " ".join(labels)
+
+
+def test_problems_may_have_different_numbers_of_tests():
+    rows = [{"outcomes": [["11", "10"], ["1110", "1111"], ["0", "0"], ["1", "1"], ["000", "001"]]}] * 2
+    assert claims.solved(rows)[0] == [0.5, 0.5, 0.0, 1.0, 0.0]
+    assert claims.density(rows, "binary", 2)[0] == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert claims.density(rows, "pass_rate", 2)[0] == [1.0, 1.0, 0.0, 0.0, 1.0]
 
 
 def test_the_figures_come_from_the_committed_measurements(tmp_path):

@@ -170,8 +170,10 @@ def _rounded(value):
 # A measure takes the rows of one strength to Values, which mean_of makes a cell of a table, and interval_of a bar.
 
 
-def outcomes_of(row: dict) -> torch.Tensor:
-    return torch.tensor([[[int(x) for x in sample] for sample in group] for group in row["outcomes"]], dtype=torch.bool)
+def outcomes_of(row: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """The outcomes and mask [P, G, T] of all samples."""
+    groups = [{"outcomes": [[int(x) for x in sample] for sample in group]} for group in row["outcomes"]]
+    return minirl.outcomes_of_rows(groups)
 
 
 Values = list[list[float | None]]  # [bases][problems], None where a problem has no such value
@@ -193,23 +195,24 @@ def mean_of(values: Values, digits: int = 2) -> str:
 
 def solved(rows: list[dict]) -> Values:
     """pass@1 of each problem."""
-    return [outcomes_of(row).all(-1).double().mean(-1).tolist() for row in rows]
+    return [minirl.binary(*outcomes_of(row)).double().mean(-1).tolist() for row in rows]
 
 
 def density(rows: list[dict], reward: str, group_size: int = 8) -> Values:
     """The share of a problem's groups with a signal."""
     shares = []
     for row in rows:
-        outcomes = outcomes_of(row)
-        groups = outcomes[:, : SAMPLES // group_size * group_size].unflatten(1, (-1, group_size))
-        live = [~minirl.is_dead(REWARDS[reward](x, torch.ones_like(x)))[:, 0] for x in groups]
+        outcomes, mask = outcomes_of(row)
+        whole = outcomes.shape[1] // group_size * group_size
+        groups = [x[:, :whole].unflatten(1, (-1, group_size)) for x in (outcomes, mask)]
+        live = [~minirl.is_dead(REWARDS[reward](*of_problem))[:, 0] for of_problem in zip(*groups, strict=True)]
         shares.append([float(x.float().mean()) for x in live])
     return shares
 
 
 def misleading(rows: list[dict]) -> dict[str, str]:
     """Which tests do samples pass that are no full pass? The empty input, the others, and each problem's worst."""
-    shares = [diagnostics.misleading_tests(x := outcomes_of(row), torch.ones_like(x)) for row in rows]
+    shares = [diagnostics.misleading_tests(*outcomes_of(row)) for row in rows]
     parts = {"the empty input": [x[:, 0] for x in shares], "other tests": [x[:, 1:].mean(-1) for x in shares]}
     parts["a problem's most misleading test"] = [x.amax(-1) for x in shares]
     for family in minirl.FAMILIES:
@@ -228,8 +231,10 @@ def wrong_samples(rows: list[dict]) -> dict[str, list[list[tuple[float, float, i
     prefixes of the sample to a full pass; the share of its slots that are right."""
     found = {"prefix": [], "slots": []}
     for row in rows:
-        rates = outcomes_of(row).double().mean(-1).tolist()  # in double: 0.7 is not below 0.7
-        known = [(p, g, d) for p, group in enumerate(row["distances"]) for g, d in enumerate(group) if d is not None]
+        outcomes, mask = outcomes_of(row)
+        rates = (outcomes.sum(-1) / mask.sum(-1).double()).tolist()  # in double: 0.7 is not below 0.7
+        groups = enumerate(row.get("distances", []))  # a pretrained model's programs have no slots
+        known = [(p, g, d) for p, group in groups for g, d in enumerate(group) if d is not None]
         found["slots"].append([(rates[p][g], 1 - distance / 3, p) for p, g, distance in known if rates[p][g] < 1])
         found["prefix"].append([(x["pass_rate"], float(np.mean(x["values"])), x["problem"]) for x in row["prefixes"]])
     return found
@@ -282,8 +287,19 @@ def of_pairs(rows: list[dict], kind: str, name: str) -> Values:
     return [[group["pairs"].get(kind, {}).get(name) for group in row["gradients"]] for row in rows]
 
 
+def of_all_pairs(rows: list[dict], kind: str, name: str) -> Values:
+    """The same of all pairs, whatever they pass, in the groups that have pairs of this kind: what two programs of a
+    model on one prompt are like, and so the control of a kind."""
+
+    def value(group: dict) -> float | None:
+        pairs = group["pairs"].values() if kind in group["pairs"] else []
+        return sum(x["pairs"] * x[name] for x in pairs) / sum(x["pairs"] for x in pairs) if pairs else None
+
+    return [[value(group) for group in row["gradients"]] for row in rows]
+
+
 def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> Values:
-    return [[value(problem) for problem in row["exact"]] for row in rows]
+    return [[value(problem) for problem in row.get("exact", [])] for row in rows]
 
 
 def agreement(reward: str, with_dead: bool) -> Callable[[dict], float | None]:
@@ -310,14 +326,15 @@ def bases_of_strength() -> dict[str, list[dict]]:
     return {strength: [row for row in rows if row["strength"] == strength] for strength in STRENGTHS}
 
 
-def tables() -> list[str]:
-    """What results/README.md says of the base models before training: a table for each claim, a column a strength."""
-    bases = list(bases_of_strength().values())
+def tables(bases: dict[str, list[dict]]) -> list[Rows]:
+    """What results/README.md says of some models before training: a table for each claim, a column a model. Lines that
+    none of them has a number for are left out."""
 
     def line(label: str, measure: Callable[..., Values], *arguments, digits: int = 2) -> tuple[str, list[str]]:
-        return label, [mean_of(measure(rows, *arguments), digits) for rows in bases]
+        return label, [mean_of(measure(rows, *arguments), digits) for rows in bases.values()]
 
-    return [in_markdown(list(STRENGTHS), rows(line)) for rows in (density_rows, step_rows, truth_rows, conflict_rows)]
+    made = [rows_of_claim(line) for rows_of_claim in (density_rows, step_rows, truth_rows, conflict_rows)]
+    return [[(label, cells) for label, cells in rows if set(cells) != {"-"}] for rows in made]
 
 
 def density_rows(line) -> Rows:
@@ -396,15 +413,23 @@ def conflict_rows(line) -> Rows:
     def partial_minus_none(rows: list[dict]) -> Values:
         return differences(*(of_pairs(rows, kind, "cosine") for kind in ("partial-full", "none-full")))
 
+    def minus_all(rows: list[dict], kind: str, name: str) -> Values:
+        return differences(of_pairs(rows, kind, name), of_all_pairs(rows, kind, name))
+
     def cosine_of_targets(rows: list[dict]) -> Values:
         return [[group["cosine_of_targets"] for group in row["gradients"]] for row in rows]
 
     first = "mean cosine of two programs' gradients: "
     rows = [line(("... " if i else first) + kind, of_pairs, kind, "cosine") for i, kind in enumerate(KINDS)]
     rows.append(line("... partial-full minus none-full", partial_minus_none))
-    for kind in ("none-full", "partial-partial", "partial-full"):
-        rows.append(line(f"share of pairs with a cosine below -0.1: {kind}", of_pairs, kind, "below"))
-        rows.append(line("... above +0.1", of_pairs, kind, "above"))
+    for kind, (name, words) in itertools.product(
+        ("partial-partial", "partial-full"), (("below", "below -0.1"), ("above", "above +0.1"))
+    ):
+        rows += [
+            line(f"share of pairs with a cosine {words}: {kind}", of_pairs, kind, name),
+            line("... of all pairs in these groups", of_all_pairs, kind, name),
+            line("... the difference", minus_all, kind, name),
+        ]
     for reward, has_full, words in (("pass_rate", False, "no"), ("pass_rate", True, "a"), ("binary", True, "a")):
         words = f"share of all pushes that is kept: {reward}, {words} full pass in the group"
         rows += [
@@ -503,7 +528,8 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
 
 
 def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
-    """Claim (v): of the pairs of different programs, by class, those that push together and those that push apart."""
+    """Claim (v): of the pairs of different programs, by class, those that push together and those that push apart;
+    and, as a control, of all pairs."""
     figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 2.8), sharey=True)
     for axis, (name, rows) in zip(axes, bases.items(), strict=True):
         for place, kind in enumerate(KINDS):
@@ -512,12 +538,15 @@ def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
                     mean, low, high = found
                     axis.barh(-place, sign * mean, 0.7, color=color)
                     axis.plot([sign * low, sign * high], [-place] * 2, color="black", linewidth=1)
+                    control = interval_of(of_all_pairs(rows, kind, share))[0]
+                    axis.plot([sign * control] * 2, [-place - 0.45, -place + 0.45], color="black", linestyle=":")
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set(title=f"{name} base", xlim=(-1, 1))
         axis.set_axisbelow(True)
         axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
         axis.set_yticks([-place for place in range(len(KINDS))], KINDS)
-    figure.supxlabel("share of pairs with a cosine below -0.1 (red) and above +0.1 (blue)", fontsize=10)
+    words = "share of pairs with a cosine below -0.1 (red) and above +0.1 (blue); dotted: of all pairs in these groups"
+    figure.supxlabel(words, fontsize=10)
     diagnostics.save_figure(figure, file)
 
 
@@ -611,7 +640,8 @@ if __name__ == "__main__":
     elif len(sys.argv) == 4 and sys.argv[1] == "model":
         measure_model(*map(Path, sys.argv[2:]))
     elif sys.argv[1:] == ["table"]:
-        print("\n\n".join([*tables(), table_of_study()]))
+        made = [in_markdown(list(STRENGTHS), rows) for rows in tables(bases_of_strength())]
+        print("\n\n".join([*made, table_of_study()]))
     elif sys.argv[1:] == ["figures"]:
         front_figure(RESULTS / "density.png")
         measured = bases_of_strength()
