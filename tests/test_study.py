@@ -376,6 +376,22 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     assert study_summary(first_seed)[1]["difference"] is None, "no pair yet"
 
 
+def test_pass_1_doubles_at_a_step_of_each_seed():
+    rows = [row("binary", seed, [(2, 2), (2, 2)], [(2, 0), (0, 0)]) for seed in (0, 1, 2)]  # a quarter passes before
+    for seed, counts in enumerate([[(2, 2), (2, 0)], [(2, 0), (2, 0)], [(0, 0), (2, 0)]]):
+        rows[seed]["evaluations"]["1"] = counts
+    rows[2]["evaluations"]["2"] = [(2, 0), (0, 0)]
+    assert studies.steps_doubled(rows) == [pytest.approx(0.5), 1.0, math.inf]
+    rows[0]["evaluations"]["2"] = [(1, 1), (2, 2)]
+    assert studies.steps_doubled(rows[:1]) == [pytest.approx(0.5)], "it stays there"
+    rows[0]["evaluations"]["2"] = [(1, 1), (2, 0)]
+    assert studies.steps_doubled(rows[:1]) == [math.inf], "once is not enough"
+    assert math.isnan(studies.steps_doubled([row("binary", 0, [(2, 2), (2, 2)])])[0]), "twice nothing is nothing"
+    assert studies.step_reached([0, 100], [0.3, 0.4], 0.2) == 0.0
+    assert studies.step_in_words([120.0, 80.0, math.inf]) == "120 (80 to never)"
+    assert studies.step_in_words([math.nan]) == ""
+
+
 def test_a_figure_and_a_table_come_from_saved_results_alone(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = {"grids": [{"reward": ["binary", "gated"]}], "seeds": [0]}

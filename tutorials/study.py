@@ -571,6 +571,7 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     difference               the same names, of paired differences to its baseline (baseline_of); "pairs", the number of
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
     curve, steps             the share of full passes in training: [seeds, points]; and how many steps that took
+    doubled                  [seeds], see steps_doubled
     collapsed                the number of runs that ended below where they began, in pass@1
     """
     done = rows_of_conditions(results)
@@ -589,6 +590,7 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
         line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
         line["steps"] = max(map(int, rows[0]["evaluations"]))
         line["curve"] = np.array([row["training"]["full_pass"] for row in rows])
+        line["doubled"] = steps_doubled(rows)
         summary.append(line)
     return summary
 
@@ -610,6 +612,24 @@ def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
     return columns
 
 
+def steps_doubled(rows: list[dict[str, Any]]) -> list[float]:
+    """The step from which on each run of a condition has at least twice the held-out pass@1 that its seeds had before,
+    on average; between two evaluations by the line that joins them. inf: it ends below. nan: before, nobody passed."""
+    curves = []
+    for row in rows:
+        found = [(int(step), np.array(counts)) for step, counts in row["evaluations"].items()]
+        curves.append(sorted((step, float((n == np.array(row["tests"])[:, None]).mean())) for step, n in found))
+    goal = 2 * float(np.mean([curve[0][1] for curve in curves]))
+    return [step_reached(*zip(*curve, strict=True), goal) if goal else math.nan for curve in curves]
+
+
+def step_reached(steps: Sequence[int], values: Sequence[float], goal: float) -> float:
+    below = [i for i, value in enumerate(values) if value < goal]
+    if not below or below[-1] == len(values) - 1:
+        return math.inf if below else float(steps[0])
+    return float(np.interp(goal, values[below[-1] : below[-1] + 2], steps[below[-1] : below[-1] + 2]))
+
+
 def paired_difference(
     mine: dict[int, dict[str, np.ndarray]], others: dict[int, dict[str, np.ndarray]]
 ) -> dict[str, Any] | None:
@@ -628,8 +648,8 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     """The summary of a study's results as a table in Markdown, and how long it took."""
     metrics = [name for name in ("pass@1", "pass@8", "pass_rate", "entropy") if name in summary[0]]
     titles = ["base", "condition", "lr", *metrics, "rise"]
-    titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's"]
-    lines = ["| " + " | ".join([*titles, "collapsed"]) + " |", "|---" * (len(titles) + 1) + "|"]
+    titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's", "doubles at", "collapsed"]
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for line in summary:
         rate = f"{line['lr']:g}{' (edge)' * line['at_edge']}" if line["lr"] else ""
         cells = [line["panel"].replace("\n", ", "), line["label"], rate]
@@ -640,7 +660,8 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
             cells += [pass_1, f"{difference['pass@1']['detectable']:.3f}", above, area]
         else:
             cells += [""] * 4
-        lines.append("| " + " | ".join([*cells, f"{line['collapsed']} of {line['seeds']}"]) + " |")
+        cells += [step_in_words(line["doubled"]), f"{line['collapsed']} of {line['seeds']}"]
+        lines.append("| " + " | ".join(cells) + " |")
     tuned = f", and {len(results['tuning'])} to choose learning rates" if results["tuning"] else ""
     lines += [
         "",
@@ -649,9 +670,15 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
         "last quarter of training; rise: full passes in training, last quarter minus the one before. Differences (to "
         "the binary reward, or to the first condition of a base) are paired by seed, in brackets their 95 % interval "
         "(Student's t over seeds); detectable: the smallest difference that the interval would tell from 0, four times "
-        "in five; area: pass@1, mean over the run; collapsed: ended with a lower pass@1 than its base model.",
+        "in five; area: pass@1, mean over the run; doubles at: the step from which on pass@1 is at least twice that of "
+        "the base models, median of the seeds (first to last); collapsed: ended below its base model.",
     ]
     return "\n".join(lines)
+
+
+def step_in_words(steps: list[float]) -> str:
+    words = ["never" if math.isinf(x) else f"{x:.0f}" for x in (np.median(steps), min(steps), max(steps))]
+    return "" if math.isnan(steps[0]) else "{} ({} to {})".format(*words)
 
 
 def panels_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
