@@ -40,6 +40,14 @@ def test_steps_without_a_signal_move_nothing_the_last_one_neither(settings, tmp_
         train(Config(**settings, kl=0.1))
 
 
+def test_a_resumed_run_has_lost_the_groups_that_waited(settings):
+    train(Config(**settings, steps=3), live_groups=7)  # 2, 4, 6 groups wait; the last step takes them all
+    folder = train(Config(**settings, steps=7, resume=settings["out"]), live_groups=7)
+    rows = [row for row in read_jsonl(folder / "metrics.jsonl") if row["step"]]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row["grad_norm"] > 0 for row in rows] == [False, False, True, False, False, False, True]
+
+
 def test_it_has_minirls_command_line(settings, capsys, monkeypatch):
     monkeypatch.setattr("minirl.train", None)  # put back after the test
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]

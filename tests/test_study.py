@@ -179,6 +179,24 @@ def test_the_range_of_learning_rates_grows_until_the_best_one_is_inside():
     assert tuning_runs(study, {"reward": "gated", "lr": 0.25}) == [], "a rate that is given is not tuned"
 
 
+def test_a_study_goes_on_tuning_while_the_best_rate_is_at_an_edge(tmp_path, monkeypatch):
+    def finish(pool, results, place, runs, folder, **settings):
+        for run in studies.missing(results[place], runs):
+            places.append((place, run["lr"], settings.get("eval_every")))
+            score = 1.0 - abs(run["lr"] - 1.5)  # the best rate is not in the first range
+            yield row(run["reward"], run["seed"], []) | {"run": run, "training": {"full_pass": [0.0, score]}}
+
+    places: list = []
+    monkeypatch.setattr(studies, "workers", lambda jobs, log: studies.contextlib.nullcontext())
+    monkeypatch.setattr(studies, "make_bases", lambda pool, runs: None)
+    monkeypatch.setattr(studies, "run_missing", finish)
+    tune = {"lr_factors": [0.5, 1, 2], "seed": 9, "grow": 2}
+    study = {"grids": [{"reward": ["gated"]}], "seeds": [0], "settings": {"lr": 0.25}, "tune": tune}
+    results = run_study(study, tmp_path)
+    assert places == [("tuning", rate, 0) for rate in (0.125, 0.25, 0.5, 1.0, 2.0)] + [("runs", 1.0, None)]
+    assert run_study(study, tmp_path) == results and len(places) == 6, "what was grown is known again"
+
+
 def test_a_rate_that_is_given_and_is_the_best_one_is_run_once():
     tune = {"lr_factors": [0.5, 1], "seed": 9, "toy_seed": [0, 1]}
     grids = [{"reward": ["gated"]}, {"reward": ["gated"], "lr": [0.25, 0.125]}, {"reward": ["elite"], "seed": [0, 5]}]
