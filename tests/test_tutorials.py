@@ -1,16 +1,15 @@
 """The notebooks: what is committed is tidy; with pytest -m tutorials, each runs in a new kernel in three minutes."""
 
 import base64
-import copy
 import json
-import os
 import re
-import sys
 import time
 from pathlib import Path
 
+import grade_assignment
 import pytest
 from conftest import AS_STARTED
+from exercises import EXERCISES
 
 FOLDER = Path(__file__).parents[1] / "tutorials"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -58,8 +57,18 @@ def test_a_notebook_has_the_parts_that_all_have(file):
     assert "> **Predict.**" in words and "## What we learnt" in words and "## Exercises" in words
     exercises = re.findall(r"^\*\*(\d) \(", words, re.MULTILINE)
     assert exercises == list("12345"[: len(exercises)]) and 3 <= len(exercises) <= 5
-    checks = [cell for cell in map(text_of, cells_of(file, "code")) if re.search(r"^check\(", cell, re.MULTILINE)]
-    assert words.count("<summary>Hint") >= len(checks) >= 2 and words.count("<summary>Solution") >= len(checks)
+    checks = re.findall(r'^check\("(.*?)"', "\n".join(map(text_of, cells_of(file, "code"))), re.MULTILINE)
+    assert checks == [name for name in EXERCISES if name.startswith(file.stem[:2])]
+    assert words.count("<summary>Hint") >= len(checks) and "Solution</summary>" not in words
+
+
+@notebooks
+def test_a_notebook_begins_as_all_do_and_its_cells_are_short(file):
+    code = [text_of(cell) for cell in cells_of(file, "code")]
+    assert code[0] == text_of(cells_of(NOTEBOOKS[0], "code")[0])
+    for cell in code:
+        lines = cell.splitlines()
+        assert len(lines) <= 20 and max(map(len, lines)) <= 100, cell
 
 
 def test_links_of_the_tutorials_lead_somewhere():
@@ -70,52 +79,49 @@ def test_links_of_the_tutorials_lead_somewhere():
             assert (FOLDER / target).exists(), (file.name, target)
 
 
-ANSWER = """
-import torch
+@pytest.mark.parametrize(
+    ("broken", "score", "words"),
+    [
+        ({}, 70, "All that a program can grade is right."),
+        ({"<= 0.5": "< 0.5"}, 40, "  0 of 10  the reward of the worked example: expected 0.5, got 0.25"),
+        ({"clamp(min=floor)": "clamp(min=0.1)"}, 50, "and the floor is a parameter: expected 0.5, got 1"),
+        ({"0.0, advantages)": "advantages, advantages)"}, 60, "has the advantage 0, exactly: not exactly 0, but up to"),
+        ({"return torch.where(full": "outcomes |= mask; return torch.where(full"}, 60, "an input was changed"),
+        ({"/ mask.sum(-1)": "/ 4"}, 50, "tests that do not exist do not count: expected 0.5, got 0.25"),
+        ({"(passed & rare)": "(passed & rare)[9]"}, 20, "it stopped with IndexError"),
+        ({"return torch.where(full": "return ...  # "}, 20, "a tensor is expected, not Ellipsis"),
+    ],
+)
+def test_the_autograder_grades(broken, score, words, tmp_path, capsys):
+    answer = (Path(__file__).parent / "assignment_solution.py").read_text()
+    for right, wrong in broken.items():
+        answer = answer.replace(right, wrong)
+    (tmp_path / "answer.py").write_text(answer)
+    assert grade_assignment.main(tmp_path / "answer.py") == (score < 70)
+    shown = capsys.readouterr().out
+    assert words in shown and shown.splitlines()[-1].startswith(f"Your score is {score} of 70 points."), shown
 
-def rare_tests(outcomes, mask):
-    passed, full = outcomes & mask, (outcomes | ~mask).all(-1).float()
-    rare = passed.float().mean(-2, keepdim=True) <= 0.5
-    return torch.where(full.amax(-1, keepdim=True) > 0, full, (passed & rare).sum(-1) / mask.sum(-1))
 
-def floored_grpo(rewards, floor=0.2):
-    advantages = (rewards - rewards.mean(-1, keepdim=True)) / rewards.std(-1, keepdim=True).clamp(min=floor)
-    return torch.where(rewards.amax(-1, keepdim=True) - rewards.amin(-1, keepdim=True) < 1e-6, 0.0, advantages)
-"""
-
-
-def test_the_autograder_grades(tmp_path):
-    (tmp_path / "right.py").write_text(ANSWER)
-    (tmp_path / "wrong.py").write_text(ANSWER.replace("<= 0.5", "< 0.5").replace("clamp(min=floor)", "clamp(min=0.1)"))
-    scores = []
-    for answer in (tmp_path / "right.py", tmp_path / "wrong.py", FOLDER / "assignment.py"):
-        if not (pid := os.fork()):  # to import torch once more takes seconds
-            os.chdir(FOLDER)
-            os.environ["ANSWER"] = str(answer)
-            for descriptor in (1, 2):
-                os.dup2(os.open(tmp_path / "graded", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-            sys.stdout = sys.__stdout__
-            pytest.main(["-n0", "-p", "no:cacheprovider", "grade_assignment.py"])
-            sys.stdout.flush()
-            os._exit(0)
-        os.waitpid(pid, 0)
-        scores.append(re.search(r"score: (\d+) of 70", (tmp_path / "graded").read_text())[1])
-    assert scores == ["70", "20", "0"]
+def test_the_autograder_says_what_it_cannot_grade(tmp_path, capsys):
+    assert grade_assignment.main(FOLDER / "assignment.py") == 1
+    assert capsys.readouterr().out.endswith("Your score is 0 of 70 points.\n")
+    assert grade_assignment.main(tmp_path / "none.py") == 1 and "There is no file" in capsys.readouterr().out
+    (tmp_path / "broken.py").write_text("import torch\nx = 1 +\n")
+    assert grade_assignment.main(tmp_path / "broken.py") == 1 and "SyntaxError" in capsys.readouterr().out
 
 
 def with_solutions(notebook):
-    """The notebook, and after each check cell the solution of its exercise and the check again; where those are."""
+    """The notebook, and after each check cell one that checks the solution, with the same things at hand. Returns the
+    places of these."""
     from nbformat.v4 import new_code_cell
 
-    cells, again, solution = [], [], ""
+    cells, again = [], []
     for cell in notebook.cells:
         cells.append(cell)
-        if cell.cell_type == "markdown" and "<summary>Solution" in cell.source:
-            after = cell.source.partition("<summary>Solution")[2]
-            solution = re.search(r"```python\n(.*?)```", after, re.DOTALL)[1]
-        elif cell.cell_type == "code" and re.search(r"^check\(", cell.source, re.MULTILINE):
-            # a check may call the student's function before it checks: what it makes of it is in its own lines
-            cells += [new_code_cell(solution), copy.deepcopy(cell)]
+        if cell.cell_type == "code" and (found := re.search(r'^check\("(.*?)", \w+(.*)\)$', cell.source, re.MULTILINE)):
+            name, given = found[1], found[2].removeprefix(", ")
+            solution = f'exercises.EXERCISES["{name}"].solution' + ("" if EXERCISES[name].cases else f"({given})")
+            cells.append(new_code_cell(f'import exercises\n\ncheck("{name}", {solution}{found[2]})'))
             again.append(len(cells) - 1)
     notebook.cells = cells
     return again

@@ -1,6 +1,6 @@
 """The assignment: a reward and an advantage. Fill in the two functions, then
 
-    ANSWER=assignment.py pytest -q grade_assignment.py
+    python grade_assignment.py assignment.py
 
 README.md in this folder has the task in words, the rubric, and part three.
 """

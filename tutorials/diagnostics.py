@@ -48,7 +48,7 @@ from minirl import (
 LINES = {"grpo": "-", "rloo": "--", "dr_grpo": "-.", "reinforce": ":"}
 STYLE = {"figure.figsize": (8, 3.2), "figure.constrained_layout.use": True, "savefig.dpi": 150, "font.size": 10}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
-STYLE |= {"legend.frameon": False, "lines.linewidth": 1.8, "image.cmap": "RdBu_r"}
+STYLE |= {"legend.frameon": False, "lines.linewidth": 1.8, "image.cmap": "RdBu"}
 
 
 def pyplot() -> Any:
