@@ -2187,7 +2187,7 @@ def inspect_group(rows: Sequence[dict[str, Any]], index: int, shown: Sequence[st
         failures = collections.Counter(verdict for verdict in row["verdicts"][g] if verdict != "passed").most_common()
         lines += [f"      ({', '.join(f'{n} {verdict}' for verdict, n in failures)})"] if failures else []
     dead = [name for name in OWN_REWARDS if is_dead(REWARDS[name](outcomes, mask)[index]).item()]
-    lines += ["", f"No signal for this group under: {', '.join(dead) or 'none of the rewards'}."]
+    lines += ["", f"No signal for this group under {', '.join(dead)}." if dead else "A signal under every reward."]
     return "\n".join(lines)
 
 

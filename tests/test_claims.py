@@ -33,11 +33,20 @@ def test_gains_are_counted_over_live_groups_without_a_full_pass():
     assert mean_in(claims.differences(mine, others)) == pytest.approx(0.12 - 0.025, abs=0.006)
 
 
+def test_fewer_tests_leave_more_groups_without_a_signal():
+    rows = [{"outcomes": [["1101", "1010"], ["1000", "0000"]]}] * 2
+    assert claims.density(rows, "pass_rate", 2)[0] == [1.0, 1.0], "3 and 2 of 4; 1 and 0"
+    assert claims.density(rows, "pass_rate", 2, slice(1, None))[0] == [1.0, 0.0], "2 and 1 of 3; 0 and 0"
+    assert claims.density(rows, "pass_rate", 2, slice(1, 3))[0] == [0.0, 0.0]
+
+
 def test_pairs_are_those_of_the_groups_that_have_them():
     groups = [group(False, 0.1, [], {"none-full": {"cosine": x, "below": 1.0}}) for x in (0.1, 0.2, 0.3, 0.4, 0.5)]
     rows = [{"gradients": [*groups, group(False, 0.1, [])]}] * 2
     assert mean_in(claims.of_pairs(rows, "none-full", "cosine")) == 0.3
     assert mean_in(claims.of_pairs(rows, "full-full", "cosine")) is None
+    pushes = [{"pairs": {}, "pushes": {"none-full": {"cosine": -x}}} for x in (0.1, 0.2, 0.3)]
+    assert mean_in(claims.of_pairs([{"gradients": pushes}] * 4, "none-full", "cosine", "pushes")) == -0.2
 
 
 def test_the_control_of_a_class_is_all_pairs_of_the_groups_that_have_it():

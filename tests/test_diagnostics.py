@@ -133,6 +133,7 @@ def test_the_report_is_what_its_docstring_says(llama, group):
     assert report["pass_rates"] == pytest.approx([1, 0.3, 0, 0.3, 0.7, 0.5]) and report["has_full_pass"]
     row = report["rewards"]["binary"]
     advantages = ADVANTAGES["rloo"](binary(outcomes, mask))[0]
+    assert row["advantages"] == advantages.tolist()
     pushes = advantages.abs() * gradients.norm(dim=-1)
     total = advantages @ gradients
     assert row["kept"] == pytest.approx(float(total.norm() / pushes.sum()), rel=1e-5)
@@ -230,6 +231,12 @@ def test_pairs_of_different_programs_by_class():
     assert found["partial-full"]["product"] == pytest.approx((8 - 2.8) / 2)
     assert (found["partial-full"]["below"], found["partial-full"]["above"]) == (0.5, 0.5)
     assert found["full-full"]["product"] == pytest.approx(0.1) and found["full-full"]["above"] == 0
+    report["rewards"] = {"mine": {"advantages": [-0.5, -0.5, 0.0, 1.0, 2.0]}}
+    pushes = pairs_by_class(report, "mine")
+    assert set(pushes) == {"none-full", "full-full"}, "what has no advantage does not push"
+    assert pushes["none-full"]["product"] == pytest.approx(-0.5 * 2.0 * -0.5), "a push down along a push up"
+    assert pushes["none-full"]["below"] == 0 and pushes["none-full"]["above"] == 0.5
+    assert pushes["full-full"]["product"] == pytest.approx(2 * 0.1)
 
 
 def test_random_directions_are_nearly_orthogonal():

@@ -109,8 +109,11 @@ def gradients(policy, problems, rollout, outcomes, mask, p, full_passes=None, **
     settings = {"rewards": MAIN, "controls": CONTROLS, "config": config, "full_passes": full_passes} | settings
     of_group = outcomes[:, :GROUP], mask[:, :GROUP]
     report = diagnostics.gradient_report(policy, problems[p], groups, *of_group, p, **settings)
+    pairs = {"pairs": diagnostics.pairs_by_class(report), "pushes": diagnostics.pairs_by_class(report, "pass_rate")}
+    for of_reward in report["rewards"].values():
+        del of_reward["advantages"]
     kept = {name: report[name] for name in ("has_full_pass", "cosine_of_targets", "rewards")}
-    return {"problem": p, "pairs": diagnostics.pairs_by_class(report)} | kept
+    return {"problem": p} | pairs | kept
 
 
 def measure_model(file: Path, out: Path) -> None:
@@ -198,11 +201,11 @@ def solved(rows: list[dict]) -> Values:
     return [minirl.binary(*outcomes_of(row)).double().mean(-1).tolist() for row in rows]
 
 
-def density(rows: list[dict], reward: str, group_size: int = 8) -> Values:
-    """The share of a problem's groups with a signal."""
+def density(rows: list[dict], reward: str, group_size: int = 8, tests: slice = slice(None)) -> Values:
+    """The share of a problem's groups with a signal, if these tests were all."""
     shares = []
     for row in rows:
-        outcomes, mask = outcomes_of(row)
+        outcomes, mask = (x[..., tests] for x in outcomes_of(row))
         whole = outcomes.shape[1] // group_size * group_size
         groups = [x[:, :whole].unflatten(1, (-1, group_size)) for x in (outcomes, mask)]
         live = [~minirl.is_dead(REWARDS[reward](*of_problem))[:, 0] for of_problem in zip(*groups, strict=True)]
@@ -282,17 +285,17 @@ def gaining(rows: list[dict], name: str) -> Values:
     return [[value(group) for group in row["gradients"]] for row in rows]
 
 
-def of_pairs(rows: list[dict], kind: str, name: str) -> Values:
-    """A number of pairs_by_class, over the groups that have such pairs."""
-    return [[group["pairs"].get(kind, {}).get(name) for group in row["gradients"]] for row in rows]
+def of_pairs(rows: list[dict], kind: str, name: str, of: str = "pairs") -> Values:
+    """A number of pairs_by_class, over the groups that have such pairs: of gradients, or of the pass rate's pushes."""
+    return [[group[of].get(kind, {}).get(name) for group in row["gradients"]] for row in rows]
 
 
-def of_all_pairs(rows: list[dict], kind: str, name: str) -> Values:
+def of_all_pairs(rows: list[dict], kind: str, name: str, of: str = "pairs") -> Values:
     """The same of all pairs, whatever they pass, in the groups that have pairs of this kind: what two programs of a
     model on one prompt are like, and so the control of a kind."""
 
     def value(group: dict) -> float | None:
-        pairs = group["pairs"].values() if kind in group["pairs"] else []
+        pairs = group[of].values() if kind in group[of] else []
         return sum(x["pairs"] * x[name] for x in pairs) / sum(x["pairs"] for x in pairs) if pairs else None
 
     return [[value(group) for group in row["gradients"]] for row in rows]
@@ -343,6 +346,8 @@ def density_rows(line) -> Rows:
         line("pass@1 on these problems", solved, digits=3),
         line("groups of 8 with a signal: binary", density, "binary"),
         line("... pass_rate", density, "pass_rate"),
+        line("... pass_rate, without the test of the empty input", density, "pass_rate", 8, slice(1, None)),
+        line("... pass_rate, with three of the other tests", density, "pass_rate", 8, slice(1, 4)),
     ]
 
 
@@ -414,7 +419,7 @@ def conflict_rows(line) -> Rows:
         return differences(*(of_pairs(rows, kind, "cosine") for kind in ("partial-full", "none-full")))
 
     def minus_all(rows: list[dict], kind: str, name: str) -> Values:
-        return differences(of_pairs(rows, kind, name), of_all_pairs(rows, kind, name))
+        return differences(of_pairs(rows, kind, name, "pushes"), of_all_pairs(rows, kind, name, "pushes"))
 
     def cosine_of_targets(rows: list[dict]) -> Values:
         return [[group["cosine_of_targets"] for group in row["gradients"]] for row in rows]
@@ -426,8 +431,8 @@ def conflict_rows(line) -> Rows:
         ("partial-partial", "partial-full"), (("below", "below -0.1"), ("above", "above +0.1"))
     ):
         rows += [
-            line(f"share of pairs with a cosine {words}: {kind}", of_pairs, kind, name),
-            line("... of all pairs in these groups", of_all_pairs, kind, name),
+            line(f"share of pairs of pushes with a cosine {words}: {kind}", of_pairs, kind, name, "pushes"),
+            line("... of all pairs in these groups", of_all_pairs, kind, name, "pushes"),
             line("... the difference", minus_all, kind, name),
         ]
     for reward, has_full, words in (("pass_rate", False, "no"), ("pass_rate", True, "a"), ("binary", True, "a")):
@@ -528,24 +533,24 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
 
 
 def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
-    """Claim (v): of the pairs of different programs, by class, those that push together and those that push apart;
-    and, as a control, of all pairs."""
+    """Claim (v): of the pairs of different programs, by class, those that push together under the pass rate and those
+    that push apart; and, as a control, of all pairs."""
     figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 2.8), sharey=True)
     for axis, (name, rows) in zip(axes, bases.items(), strict=True):
         for place, kind in enumerate(KINDS):
             for sign, share, color in ((-1, "below", "#b2182b"), (1, "above", "#2166ac")):
-                if found := interval_of(of_pairs(rows, kind, share)):
+                if found := interval_of(of_pairs(rows, kind, share, "pushes")):
                     mean, low, high = found
                     axis.barh(-place, sign * mean, 0.7, color=color)
                     axis.plot([sign * low, sign * high], [-place] * 2, color="black", linewidth=1)
-                    control = interval_of(of_all_pairs(rows, kind, share))[0]
+                    control = interval_of(of_all_pairs(rows, kind, share, "pushes"))[0]
                     axis.plot([sign * control] * 2, [-place - 0.45, -place + 0.45], color="black", linestyle=":")
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set(title=f"{name} base", xlim=(-1, 1))
         axis.set_axisbelow(True)
         axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
         axis.set_yticks([-place for place in range(len(KINDS))], KINDS)
-    words = "share of pairs with a cosine below -0.1 (red) and above +0.1 (blue); dotted: of all pairs in these groups"
+    words = "pairs of pushes with a cosine below -0.1 (red) and above +0.1 (blue); dotted: of all pairs in these groups"
     figure.supxlabel(words, fontsize=10)
     diagnostics.save_figure(figure, file)
 

@@ -148,6 +148,7 @@ def gradient_report(
                  for each different one
     cosine_of_targets   of the target's gradient with that of log pi(problem.solution)
     rewards      for each reward (default: all of minirl.REWARDS), under config's algorithm:
+      advantages       [G]; the push of a sample is A_i g_i
       kept             |sum A_i g_i| / sum |A_i| |g_i|: the share of all pushes that is left in their sum. 1 if they go
                        one way, near 0 if they cancel; nan in a dead group
       kept_if_orthogonal  the same if all g_i were orthogonal, sqrt(sum A_i^2 |g_i|^2) / sum |A_i| |g_i|
@@ -187,7 +188,7 @@ def gradient_report(
     for name in REWARDS if rewards is None else rewards:
         advantages = ADVANTAGES[config.algorithm](find_reward(name)(outcomes, mask))[p].to(norms.device)
         total, pushes = advantages @ gradients, advantages.abs() * norms
-        row = _shares_of_pushes(total, pushes, partial)
+        row: dict[str, Any] = {"advantages": advantages.tolist()} | _shares_of_pushes(total, pushes, partial)
         row |= {"cosine_to_target": cosine(total, to_target), "cosine_to_solution": cosine(total, to_solution)}
         row |= {"gain": None, "shuffled": [], "random": []}
         if pushes.sum() > 0 and targets:
@@ -244,11 +245,13 @@ def _gain(
 CLASSES = ("none", "partial", "full")  # of samples: no test passed, some, all
 
 
-def pairs_by_class(report: dict[str, Any], large: float = 0.1) -> dict[str, dict[str, float]]:
-    """Do samples of one class push with those of another one? Of a gradient_report, for each two classes that it has:
+def pairs_by_class(report: dict[str, Any], reward: str = "", large: float = 0.1) -> dict[str, dict[str, float]]:
+    """Are the gradients of samples of one class like those of another one? Or, under a reward, their pushes A_i g_i,
+    which go apart where the gradients are alike and the advantages have different signs; those of A_i = 0 are left out.
+    Of a gradient_report, for each two classes that it has:
 
     pairs          how many pairs of different programs there are
-    product, cosine   means of the inner products and of the cosines of their gradients
+    product, cosine   means of their inner products and cosines
     below, above   the shares of these pairs with a cosine below -large and above +large
 
     Random directions would give random_share. But the gradients of one model on one prompt have few directions, so
@@ -256,10 +259,12 @@ def pairs_by_class(report: dict[str, Any], large: float = 0.1) -> dict[str, dict
     pairs of independent samples vanish; without copies of one program it is below 0.
     """
     rates, cosines, norms = (np.array(report[name]) for name in ("pass_rates", "cosines", "norms"))
+    advantages = np.array(report["rewards"][reward]["advantages"]) if reward else np.ones(len(rates))
+    cosines, norms = cosines * np.sign(np.outer(advantages, advantages)), norms * np.abs(advantages)
     classes = (rates > 0).astype(int) + (rates == 1)
     i, j = np.triu_indices(len(rates), 1)
-    differ = np.array(report["programs"])[i] != np.array(report["programs"])[j]
-    i, j = i[differ], j[differ]
+    chosen = (np.array(report["programs"])[i] != np.array(report["programs"])[j]) & (advantages[i] * advantages[j] != 0)
+    i, j = i[chosen], j[chosen]
     low, high = np.minimum(classes[i], classes[j]), np.maximum(classes[i], classes[j])
     found = {}
     for a, b in itertools.combinations_with_replacement(range(3), 2):
