@@ -48,7 +48,7 @@ def test_numbers_are_right_to_one_per_cent_and_wrong_ones_are_told_apart(capsys)
     right = {
         "00.1": [[0.667, 0.667, -0.667, -0.667], torch.tensor([2, 2, -2, -2]) / 3],
         "01.1": [0.15, 0.1492],
-        "01.2": [[7, 23, 69, 231], (7.0, 23.0, 69.0, 230.0)],
+        "01.2": [[7, 23, 69, 231], torch.tensor([[7.0, 23.0, 69.0, 231.0]])],
         "02.1": [-0.1, 0.4 - 3.5 / 7],
         "03.1": [0.61, [0.6124]],
         "05.1": [24, 24.0],
@@ -56,8 +56,8 @@ def test_numbers_are_right_to_one_per_cent_and_wrong_ones_are_told_apart(capsys)
     wrong = {
         "00.1": [[0.5, 0.5, -0.5, -0.5], [0.0] * 4, [-0.667, -0.667, 0.667, 0.667]],  # Dr. GRPO's; zeros; upside down
         "01.1": [0.16, 0.02, 0.85],
-        "01.2": [[7, 23, 69, 200], [0, 0, 0, 0], [6, 22, 68, 230]],
-        "02.1": [0.1, -0.0875, 0.4],
+        "01.2": [[7, 23, 69, 230], [0, 0, 0, 0], [6.93, 23.1, 69.3, 231.0]],
+        "02.1": [0.1, -0.0875, 0.4],  # among them Dr. GRPO's
         "03.1": [0.5, 0.75, 0.58],
         "05.1": [18, 6, 24e9],
     }
@@ -110,12 +110,12 @@ def test_cosines_of_group_sizes_are_those_of_fair_draws(samples, capsys):
         torch.manual_seed(seed)
         found = []
         for size in sizes:
-            draws = [torch.randperm(128)[:64].view(-1, size) for _ in range(60)]
+            draws = [torch.randint(128, (64 // size, size)) for _ in range(400)]
             sums = [advantage(rewards[i]).flatten() @ g[i.flatten()] for i in draws]
             found.append(sum(float(torch.cosine_similarity(x, truth, dim=0)) for x in sums) / len(sums))
         return found
 
-    shorter = exercises.solutions.cosines_of_group_sizes(rewards, g, truth, repeats=40)
+    shorter = exercises.solutions.cosines_of_group_sizes(rewards, g, truth, repeats=400)
     right = [shorter, measured(dr_grpo, (2, 4, 8, 16), 1)]
     one_group = [measured(rloo, (size,), 1)[0] for size in (16, 8, 4, 2)]  # the wrong order
     wrong = [[0.5, 0.6, 0.7, 0.8], one_group, [0.0] * 4]
@@ -139,11 +139,19 @@ def test_functions_of_outcomes(outcomes, capsys):
         groups = outcomes[:, : outcomes.shape[1] // size * size].unflatten(1, (-1, size))
         return float(groups.all(-1).any(-1).float().mean())
 
+    def mixed(reward, outcomes, mask, size):  # groups of samples of different problems
+        x, m = (tensor.transpose(0, 1).flatten(0, 1) for tensor in (outcomes, mask))
+        return loop(reward, x[None], m[None], size)
+
+    def too_late(reward, outcomes, mask, size):  # of the rewards of large groups
+        rewards = reward(outcomes, mask)[:, : outcomes.shape[1] // size * size].unflatten(1, (-1, size))
+        return float((rewards.amax(-1) > rewards.amin(-1)).float().mean())
+
     solutions = exercises.solutions
     cases = {
         "01.3": (
             [solutions.live_share_of, loop],
-            [solved, lambda reward, *_: 1.0, lambda reward, x, m, size: 1 - loop(reward, x, m, size)],
+            [solved, lambda reward, *_: 1.0, mixed, too_late],
         ),
         "02.3": (
             [solutions.weighted_rate, weighted_by_loops],

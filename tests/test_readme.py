@@ -22,7 +22,7 @@ from minirl import COMMANDS, REWARDS, load_problems
 ROOT = Path(minirl.__file__).parent
 FRONT, CLAIMS, MODELS = "README.md", "tutorials/results/README.md", "tutorials/real_models.md"
 SPEED, ATTACKED, COURSE = "tests/benchmarks/README.md", "tests/attacks/README.md", "tutorials/README.md"
-PAGES = [FRONT, CLAIMS, MODELS, SPEED, ATTACKED, COURSE]
+PAGES = [FRONT, CLAIMS, MODELS, SPEED, ATTACKED, COURSE, "tutorials/teaching.md"]
 RESULTS = ROOT / "tutorials" / "results"
 MEASURES = ("pass@1", "pass@8", "pass_rate")
 

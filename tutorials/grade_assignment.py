@@ -7,6 +7,9 @@ from pathlib import Path
 import torch
 
 CHECKS = []  # (points, function); the docstring of a function says what is checked
+# of twenty random groups: sums of the rewards of their six samples, times 1 to 6
+SUMS = [1.5, 13.0, 8.0, 11.666667, 2.0, 5.5, 6.25, 8.0, 4.333333, 1.0]
+SUMS += [4.75, 9.0, 1.0, 7.8, 14.0, 9.0, 1.0, 5.6, 8.0, 2.0]
 
 
 def worth(points):
@@ -23,12 +26,16 @@ def group(*samples):
     return outcomes, torch.tensor([[[mark != "." for mark in sample] for sample in samples]])
 
 
-def expect(actual, expected):
-    expected = torch.as_tensor(expected, dtype=torch.float32)
+def expect_shape(actual, shape):
     if not isinstance(actual, torch.Tensor):
         raise AssertionError(f"a tensor is expected, not {repr(actual)[:60]}")
-    if actual.shape != expected.shape:
-        raise AssertionError(f"a tensor of the shape {list(expected.shape)} is expected, not {list(actual.shape)}")
+    if actual.shape != shape:
+        raise AssertionError(f"a tensor of the shape {list(shape)} is expected, not {list(actual.shape)}")
+
+
+def expect(actual, expected):
+    expected = torch.as_tensor(expected, dtype=torch.float32)
+    expect_shape(actual, expected.shape)
     if not torch.allclose(actual.float(), expected, atol=1e-5):
         far = (actual.float() - expected).abs().nan_to_num(torch.inf).argmax()
         raise AssertionError(f"expected {expected.flatten()[far]:.4g}, got {actual.flatten()[far]:.4g}")
@@ -52,7 +59,8 @@ def missing_tests(answer):
     first, second = group("10..", "00.."), group("1010", "0000")
     both = [torch.cat(pair) for pair in zip(first, second, strict=True)]
     expect(answer.rare_tests(*both), [[0.5, 0.0], [0.5, 0.0]])
-    expect(answer.rare_tests(*group("11..", "10..")), [[1.0, 0.0]])
+    outcomes, mask = group("11..", "10..")
+    expect(answer.rare_tests(outcomes | ~mask, mask), [[1.0, 0.0]])  # what stands at such a place means nothing
 
 
 @worth(10)
@@ -62,16 +70,9 @@ def random_groups(answer):
     outcomes = torch.rand(20, 6, 5, generator=rng) < 0.4
     exists = torch.randint(1, 6, (20, 1, 1), generator=rng)
     mask = (torch.arange(5) < exists).expand(20, 6, 5)
-    outcomes = outcomes & mask
-    expected = []
-    for group_outcomes, count in zip(outcomes.tolist(), exists.flatten().tolist(), strict=True):
-        samples = [sample[:count] for sample in group_outcomes]
-        if any(map(all, samples)):
-            expected.append([float(all(sample)) for sample in samples])
-        else:
-            rare = [t for t in range(count) if sum(sample[t] for sample in samples) <= len(samples) / 2]
-            expected.append([sum(sample[t] for t in rare) / count for sample in samples])
-    expect(answer.rare_tests(outcomes, mask), expected)
+    found = answer.rare_tests(outcomes & mask, mask)
+    expect_shape(found, (20, 6))
+    expect(found.float() @ torch.arange(1.0, 7.0), SUMS)
 
 
 @worth(10)
@@ -79,6 +80,7 @@ def worked_advantages(answer):
     """the advantages of the worked examples"""
     rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.1, 0.0, 0.0, 0.0]])
     expect(answer.floored_grpo(rewards), [[1.5, -0.5, -0.5, -0.5], [0.375, -0.125, -0.125, -0.125]])
+    expect(answer.floored_grpo(rewards[1:] / 10), [[0.0375, -0.0125, -0.0125, -0.0125]])  # as small as they are
 
 
 @worth(10)
@@ -97,12 +99,15 @@ def dead_groups(answer):
 @worth(10)
 def inputs_and_floor(answer):
     """the inputs stay as they are, and the floor is a parameter"""
-    outcomes, mask = group("1110", "1100", "1000")
     rewards = torch.tensor([[1.0, 0.5, 0.0]])
-    copies = outcomes.clone(), mask.clone(), rewards.clone()
-    expect(answer.rare_tests(outcomes, mask), [[0.25, 0.0, 0.0]])
-    expect(answer.floored_grpo(rewards, floor=1.0), [[0.5, 0.0, -0.5]])
-    if not (outcomes.equal(copies[0]) and mask.equal(copies[1]) and rewards.equal(copies[2])):
+    expect(answer.floored_grpo(given := rewards.clone(), floor=1.0), [[0.5, 0.0, -0.5]])
+    changed = not given.equal(rewards)
+    for samples, right in ((("1110", "1100", "1000"), [0.25, 0.0, 0.0]), (("111.", "110.", "000."), [1.0, 0.0, 0.0])):
+        outcomes, mask = group(*samples)
+        copies = outcomes.clone(), mask.clone()
+        expect(answer.rare_tests(outcomes, mask), [right])
+        changed |= not (outcomes.equal(copies[0]) and mask.equal(copies[1]))
+    if changed:
         raise AssertionError("an input was changed")
 
 

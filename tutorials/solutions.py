@@ -20,21 +20,23 @@ def rloo_by_hand():
 def best_baseline(rewards, g):
     """The b that makes the mean of (R - b)^2 |g|^2 smallest: the mean of R, weighted with |g|^2.
 
-    Likely programs have short gradients, and on a problem that is solved rarely the right program is still among the
-    likely ones: the best constant lies below the mean reward. That is why no baseline at all did well there.
+    Likely programs have short gradients. With the reward "all tests" the right program is a likely one: 0.04 instead of
+    the mean 0.16, which is beyond 2 b*. With "first test" 0.57 instead of 0.69, which is not.
     """
     weights = g.pow(2).sum(-1)
     return (rewards * weights).sum() / weights.sum()
 
 
-def cosines_of_group_sizes(rewards, g, true_gradient, sizes=(2, 4, 8, 16), repeats=200):
+def cosines_of_group_sizes(rewards, g, true_gradient, sizes=(2, 4, 8, 16), repeats=2000):
     """Pairs are clearly worse: a baseline of one other sample is as noisy as the sample. From 8 on it hardly matters,
     on one problem. On many problems small groups see more of them; that is another trade."""
+    products, along = g @ g.T, g @ true_gradient / true_gradient.norm()  # [128, 128], [128]
     found = []
     for size in sizes:
-        generator = torch.Generator().manual_seed(size)
-        draws = [torch.randint(len(g), (64 // size, size), generator=generator) for _ in range(repeats)]
-        found.append(np.mean([cosine(rloo(rewards[i]).flatten() @ g[i.flatten()], true_gradient) for i in draws]))
+        i = torch.randint(len(g), (repeats, 64 // size, size), generator=torch.Generator().manual_seed(size))
+        weights = torch.zeros(repeats, len(g)).scatter_add_(1, i.flatten(1), rloo(rewards[i]).flatten(1))
+        lengths = ((weights @ products) * weights).sum(-1).clamp(min=1e-12).sqrt()
+        found.append(float((weights @ along / lengths).mean()))
     return found
 
 
@@ -67,8 +69,9 @@ def wrong_that_pass_the_first_test(outcomes, mask):
 
 
 def weighted_rate(outcomes, mask):
-    """Nearly hard_tests of minirl.REWARDS. Does it rank wrong samples better? A little, or not at all: a coincidence on
-    a rare test is still a coincidence."""
+    """It is hard_tests of minirl.REWARDS: that one's weights are 1 minus the share of *all* samples that pass a test,
+    which is (the share of wrong samples) (1 - m), and a factor cancels. Does it rank wrong samples better? Not much, or
+    not at all: a coincidence on a rare test is still a coincidence."""
     weights = 1 - misleading_tests(outcomes, mask)
     weights = weights / weights.sum(-1, keepdim=True)
     return (outcomes * weights[:, None]).sum(-1)
@@ -87,8 +90,8 @@ def kept_of_group(policy, rollout, rates, p):
 
 
 def cosines_of_the_positive(policy, rollout, rates, problems, groups):
-    """Seldom better than with the negative ones, and often worse: wrong programs have something in common, and pushing
-    the worst of them down takes that out of the update."""
+    """It helps in few groups, or in none: wrong programs have something in common, and pushing the worst of them down
+    takes that out of the update. The negative advantages are not to blame."""
     found = []
     for p in groups:
         weights = minirl.token_weights(rollout.completion_mask[p], "constant", 32)
