@@ -231,6 +231,9 @@ def test_pairs_of_different_programs_by_class():
     assert found["partial-full"]["product"] == pytest.approx((8 - 2.8) / 2)
     assert (found["partial-full"]["below"], found["partial-full"]["above"]) == (0.5, 0.5)
     assert found["full-full"]["product"] == pytest.approx(0.1) and found["full-full"]["above"] == 0
+    backwards = {name: values[::-1] for name, values in report.items()}
+    backwards["cosines"] = [row[::-1] for row in backwards["cosines"]]
+    assert pairs_by_class(backwards) == {kind: pytest.approx(cell) for kind, cell in found.items()}, "in any order"
     report["rewards"] = {"mine": {"advantages": [-0.5, -0.5, 0.0, 1.0, 2.0]}}
     pushes = pairs_by_class(report, "mine")
     assert set(pushes) == {"none-full", "full-full"}, "what has no advantage does not push"

@@ -87,6 +87,11 @@ def test_links_of_the_tutorials_lead_somewhere():
         ({"clamp(min=floor)": "clamp(min=0.1)"}, 50, "and the floor is a parameter: expected 0.5, got 1"),
         ({"0.0, advantages)": "advantages, advantages)"}, 60, "has the advantage 0, exactly: not exactly 0, but up to"),
         ({"return torch.where(full": "outcomes |= mask; return torch.where(full"}, 60, "an input was changed"),
+        (
+            {"advantages = (rewards - ": "rewards *= 2; rewards /= 2; rewards += 1e-9; advantages = (rewards - "},
+            60,
+            "input",
+        ),
         ({"outcomes & mask, (outcomes | ~mask)": "outcomes, (outcomes & mask)"}, 40, "tests that do not exist"),
         ({"< 1e-6": "< 0.09"}, 60, "the advantages of the worked examples: expected 0.0375, got 0"),
         ({"/ mask.sum(-1)": "/ 4"}, 50, "tests that do not exist do not count: expected 0.5, got 0.25"),
