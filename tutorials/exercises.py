@@ -114,11 +114,9 @@ def compare(answer: Any, right: Any, tolerance: float) -> None:
 def in_words(numbers: torch.Tensor) -> str:
     if numbers.dim() == 0:
         return "one number"
-    return (
-        f"a list of {len(numbers)} number{'s' * (len(numbers) != 1)}"
-        if numbers.dim() == 1
-        else f"a tensor of the shape {list(numbers.shape)}"
-    )
+    if numbers.dim() == 1:
+        return f"a list of {len(numbers)} number{'s' * (len(numbers) != 1)}"
+    return f"a tensor of the shape {list(numbers.shape)}"
 
 
 def show(name: str) -> None:

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import torch
 
-CHECKS = []  # (points, function); the docstring of a function says what is checked
+CHECKS, POINTS = [], 10  # functions whose docstrings say what they check, and what each is worth
 # of twenty random groups: sums of the rewards of their six samples, times 1 to 6
 SUMS = [1.5, 13.0, 8.0, 11.666667, 2.0, 5.5, 6.25, 8.0, 4.333333, 1.0]
 SUMS += [4.75, 9.0, 1.0, 7.8, 14.0, 9.0, 1.0, 5.6, 8.0, 2.0]
 
 
-def worth(points):
-    def mark(check):
-        CHECKS.append((points, check))
-        return check
-
-    return mark
+def graded(check):
+    CHECKS.append(check)
+    return check
 
 
 def group(*samples):
@@ -41,19 +38,19 @@ def expect(actual, expected):
         raise AssertionError(f"expected {expected.flatten()[far]:.4g}, got {actual.flatten()[far]:.4g}")
 
 
-@worth(10)
+@graded
 def worked_reward(answer):
     """the reward of the worked example"""
     expect(answer.rare_tests(*group("1110", "1100", "1000", "0000")), [[0.5, 0.25, 0.0, 0.0]])
 
 
-@worth(10)
+@graded
 def full_pass(answer):
     """beside a full pass, nothing else counts"""
     expect(answer.rare_tests(*group("1111", "1110", "0000", "1111")), [[1.0, 0.0, 0.0, 1.0]])
 
 
-@worth(10)
+@graded
 def missing_tests(answer):
     """tests that do not exist do not count"""
     first, second = group("10..", "00.."), group("1010", "0000")
@@ -63,7 +60,7 @@ def missing_tests(answer):
     expect(answer.rare_tests(outcomes | ~mask, mask), [[1.0, 0.0]])  # what stands at such a place means nothing
 
 
-@worth(10)
+@graded
 def random_groups(answer):
     """the reward of twenty random groups"""
     rng = torch.Generator().manual_seed(0)
@@ -75,7 +72,7 @@ def random_groups(answer):
     expect(found.float() @ torch.arange(1.0, 7.0), SUMS)
 
 
-@worth(10)
+@graded
 def worked_advantages(answer):
     """the advantages of the worked examples"""
     rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.1, 0.0, 0.0, 0.0]])
@@ -83,7 +80,7 @@ def worked_advantages(answer):
     expect(answer.floored_grpo(rewards[1:] / 10), [[0.0375, -0.0125, -0.0125, -0.0125]])  # as small as they are
 
 
-@worth(10)
+@graded
 def dead_groups(answer):
     """a group of equal rewards has the advantage 0, exactly"""
     equal = torch.full((3, 8), 0.7)
@@ -96,7 +93,7 @@ def dead_groups(answer):
         raise AssertionError("a group with one right sample has an advantage that is no number")
 
 
-@worth(10)
+@graded
 def inputs_and_floor(answer):
     """the inputs stay as they are, and the floor is a parameter"""
     rewards = torch.tensor([[1.0, 0.5, 0.0]])
@@ -129,17 +126,17 @@ def main(file="assignment.py"):
         print(f"{file} cannot be read: {type(error).__name__}: {error}")
         return 1
     score = 0
-    for points, check in CHECKS:
+    for check in CHECKS:
         why = ""
         try:
             check(answer)
-            score += points
+            score += POINTS
         except AssertionError as error:
             why = f": {error}"
         except Exception as error:
             why = f": it stopped with {type(error).__name__}: {error}"
-        print(f"{0 if why else points:3} of {points}  {check.__doc__}{why}")
-    total = sum(points for points, _ in CHECKS)
+        print(f"{0 if why else POINTS:3} of {POINTS}  {check.__doc__}{why}")
+    total = POINTS * len(CHECKS)
     all_right = " All that a program can grade is right." if score == total else ""
     print(f"\nYour score is {score} of {total} points.{all_right}")
     return int(score < total)

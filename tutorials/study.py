@@ -615,12 +615,10 @@ def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
 def steps_doubled(rows: list[dict[str, Any]]) -> list[float]:
     """The step from which on each run of a condition has at least twice the held-out pass@1 that its seeds had before,
     on average; between two evaluations by the line that joins them. inf: it ends below. nan: before, nobody passed."""
-    curves = []
-    for row in rows:
-        found = [(int(step), np.array(counts)) for step, counts in row["evaluations"].items()]
-        curves.append(sorted((step, float((n == np.array(row["tests"])[:, None]).mean())) for step, n in found))
-    goal = 2 * float(np.mean([curve[0][1] for curve in curves]))
-    return [step_reached(*zip(*curve, strict=True), goal) if goal else math.nan for curve in curves]
+    found = [curves_of(row) for row in rows]
+    curves = [(steps, curves["pass@1"].mean(-1)) for steps, curves in found]
+    goal = 2 * float(np.mean([values[0] for _, values in curves]))
+    return [step_reached(*curve, goal) if goal else math.nan for curve in curves]
 
 
 def step_reached(steps: Sequence[int], values: Sequence[float], goal: float) -> float:
