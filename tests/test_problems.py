@@ -329,13 +329,13 @@ def test_the_first_of_several_expected_values_is_not_enough(load, sandbox):
 def test_a_file_with_a_test_that_cannot_be_run_is_refused_when_it_is_loaded(load):
     own = {"task_id": "a", "prompt": "def f(x):\n", "entry_point": "f"}
     deep = 0
-    for _ in range(250):
+    for _ in range(600):
         deep = [deep]
     for test, words in (
-        ({"args": [deep], "expected": 1}, "line 2: field 'tests': deeper than 200 levels"),
-        ({"args": [1], "expected": deep}, "line 2: field 'tests': deeper than 200 levels"),
+        ({"args": [deep], "expected": 1}, "line 2: field 'tests': a test that is nested too deeply"),
+        ({"args": [1], "expected": deep}, "line 2: field 'tests': a test that is nested too deeply"),
         ({"stdin": "x" * (10 << 20) + "x", "stdout": ""}, "line 2: field 'tests': a standard input of 10485761 bytes"),
-        ({"assert": "f(1) == " + "+".join(["1"] * 3000)}, "line 2: field 'tests': not an assert statement"),
+        ({"assert": "f(1) == " + "+".join(["1"] * 3000)}, "line 2: field 'tests': a test that is nested too deeply"),
         ({"assert": "assert (f(1) == 1, 'message')"}, "line 2: field 'tests': .*tuple in parentheses is always true"),
     ):
         with pytest.raises(UsageError, match=words):
