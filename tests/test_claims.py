@@ -49,12 +49,19 @@ def test_pairs_are_those_of_the_groups_that_have_them():
     assert mean_in(claims.of_pairs([{"gradients": pushes}] * 4, "none-full", "cosine", "pushes")) == -0.2
 
 
-def test_the_control_of_a_class_is_all_pairs_of_the_groups_that_have_it():
+def test_the_control_of_a_class_is_all_other_pairs_of_the_groups_that_have_it():
     few, many = {"below": 1.0, "pairs": 10}, {"below": 0.2, "pairs": 30}
-    rows = [{"gradients": [group(False, 0.1, [], {"none-full": few, "partial-full": many})] * 4}] * 3
+    pairs = {"none-full": {"below": 0.5, "pairs": 7}, "partial-full": many, "none-none": few}
+    rows = [{"gradients": [group(False, 0.1, [], pairs)] * 4}] * 3
     rows[0]["gradients"].append(group(False, 0.1, [], {"partial-full": few}))  # no none-full
-    assert mean_in(claims.of_all_pairs(rows, "none-full", "below")) == pytest.approx((10 * 1.0 + 30 * 0.2) / 40)
-    assert claims.of_all_pairs(rows, "none-full", "below")[0][-1] is None
+    assert mean_in(claims.of_other_pairs(rows, "none-full", "below")) == pytest.approx((10 * 1.0 + 30 * 0.2) / 40)
+    assert claims.of_other_pairs(rows, "none-full", "below")[0][-1] is None
+
+
+def test_a_dead_group_has_the_cosine_0_with_the_target():
+    found = claims.cosine_to_target("binary")
+    assert found({"rewards": {"binary": {"8": {"cosine_to_target": 0.6, "live": 0.25}}}}) == pytest.approx(0.15)
+    assert found({"rewards": {"binary": {"8": {"cosine_to_target": None, "live": 0.0}}}}) == 0
 
 
 def test_the_truth_of_wrong_samples_by_their_pass_rate():

@@ -233,13 +233,13 @@ def test_the_readmes_claims_are_those_of_the_page_of_claims():
     assert f"makes one likelier in {weak(gains)} of them, shuffled advantages in {weak(gains, 1)}" in section
     completed = weak("completed to a full pass", 2), weak("completed to a full pass", 4)
     assert "ends in a full pass {} of the times, a new sample {}".format(*completed) in section
-    below, of_all = (weak("share of pairs of pushes with a cosine below -0.1: partial-partial", n) for n in (0, 1))
+    below, of_others = (weak("share of pairs of pushes with a cosine below -0.1: partial-partial", n) for n in (0, 1))
     kept = (
         weak("share of all pushes that is kept: pass_rate, no"),
         weak("share of all pushes that is kept: pass_rate, no", 1),
     )
     assert "{} of all pushes is kept, averaging would keep {}".format(*kept) in section
-    assert f"{below} of the pairs of their pushes have a cosine below -0.1, and {of_all} of all pairs" in section
+    assert f"{below} of the pairs of their pushes have a cosine below -0.1, and {of_others} of all other" in section
 
 
 def test_the_gradients_of_the_real_model_are_those_that_were_measured():

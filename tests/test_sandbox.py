@@ -198,6 +198,19 @@ def test_large_and_deep_values_get_right_verdicts(sandbox):
         assert verdicts(sandbox, source, Call((levels,), scope["f"](levels))) == ["passed"], make
         assert verdicts(sandbox, source, Call((levels,), scope["f"](levels - 1))) == ["wrong_answer"], make
         assert verdicts(sandbox, source, Call((10 * levels,), 0)) == ["runtime_error"], make
+    for make in ("[y]", "(y,)", "{0: y}"):  # what a test may hold can be compared, too
+        source = f"def f(x):\n    y = 1\n    for _ in range(x): y = {make}\n    return y"
+        exec(source.replace("y = 1", "y = 1.0"), scope := {})
+        levels = next(n for n in range(500, 0, -5) if can_be_prepared(Call((n,), scope["f"](n))))
+        for n in (levels - 50, 100):  # a runner's stack and the trainer's are not equally deep
+            assert verdicts(sandbox, source, Call((n,), scope["f"](n))) == ["passed"], (make, n)
+
+
+def can_be_prepared(test):
+    try:
+        return bool(prepare(Program("", [test], "f")))
+    except ValueError:
+        return False
 
 
 @linux
@@ -555,6 +568,28 @@ def test_a_reply_that_breaks_off_is_no_reply(tmp_path):
                 assert worker.ask([], patience=5) == [("returned", b"12", 0.1)]
 
 
+@pytest.mark.parametrize("error", [MemoryError, OverflowError])
+def test_after_whatever_error_no_program_gets_the_reply_of_another(monkeypatch, error):
+    right, wrong = (Program(f"def f(x): return {x}", [Call((0,), 1)], "f") for x in (1, 2))
+    with Sandbox(workers=1) as pool:
+        receive, failures = Worker.receive, [error, error]
+        monkeypatch.setattr(
+            Worker, "receive", lambda *a, **k: raise_it(failures.pop()) if failures else receive(*a, **k)
+        )
+        found = [pool.submit(program).result().verdicts[0] for program in (right, wrong, right)]
+    assert found == ["sandbox_error", "wrong_answer", "passed"]
+
+
+def raise_it(error):
+    raise error
+
+
+def test_long_limits_of_many_tests_are_possible():
+    program = Program("def f(x): return x", [Call((1,), 1)] * 50, "f", cpu_seconds=900_000)
+    with Sandbox(workers=1) as pool:
+        assert pool.submit(program).result().all_passed
+
+
 def test_a_worker_that_dies_twice_gives_sandbox_error_and_the_pool_goes_on():
     with Sandbox(workers=1, cpu_seconds=3) as pool:
         future = pool.submit(Program("import time\ndef f(x): time.sleep(9)", [Call((1,), 1)] * 2, "f"))
@@ -614,12 +649,20 @@ print("running", flush=True)
 """
 
 
+UNREAD = """
+Worker.receive = lambda *_: time.sleep(60)
+pool.submit(Program("def f(x): return 'x' * 7_000_000", [Call((0,), 0)], "f"))
+time.sleep(0.5)
+os.kill(os.getpid(), 9)
+"""
+
+
 @linux
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT", "SIGTERM", "exception", "exit", "exit without close"])
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT", "SIGTERM", "exception", "exit", "exit without close", "unread"])
 def test_however_the_trainer_ends_no_process_is_left(end):
-    code = TRAINER + {"exception": "with pool: raise ValueError", "exit": "with pool: sys.exit()"}.get(
-        end, "" if end == "exit without close" else "with pool: futures[0].result()"
-    )
+    ends = {"exception": "with pool: raise ValueError", "exit": "with pool: sys.exit()", "exit without close": ""}
+    ends["unread"] = UNREAD  # a reply that its supervisor cannot be rid of
+    code = TRAINER + ends.get(end, "with pool: futures[0].result()")
     trainer = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -645,8 +688,10 @@ def test_the_command_line_runs_one_program_and_tests_itself(tmp_path):
         [*command, tmp_path / "program.py", tmp_path / "tests.json"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 1 and "passed" in done.stdout and "wrong_answer" in done.stdout and "got" in done.stdout
-    missing = subprocess.run([*command, "no.py", "no.json"], capture_output=True, text=True)
-    assert missing.returncode == 2 and "Traceback" not in missing.stderr and missing.stderr.count("\n") == 1
+    (tmp_path / "broken.json").write_text('{"entry_point": "f", "tests": [{"assert": "f(2) =="}]}')
+    for files in (["no.py", "no.json"], [tmp_path / "program.py", tmp_path / "broken.json"]):
+        missing = subprocess.run([*command, *files], capture_output=True, text=True)
+        assert missing.returncode == 2 and "Traceback" not in missing.stderr and missing.stderr.count("\n") == 1
     alone = subprocess.run(command, capture_output=True, text=True)
     assert alone.returncode == 0 and "FAIL" not in alone.stdout and "an endless loop" in alone.stdout
 

@@ -11,7 +11,8 @@ import torch
 def rare_tests(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Pays for the tests that few of the group pass, but never more than for a full pass. [P, G, T] -> [P, G].
 
-    outcomes  bool, which tests each sample passed       mask  bool, which tests exist (problems may have fewer than T)
+    outcomes  bool, which tests each sample passed; at the place of a test that does not exist it means nothing
+    mask      bool, which tests exist (problems may have fewer than T)
 
     In a group in which somebody passes all tests: 1 for whoever does, else 0.
     In any other group: (number of *rare* tests that the sample passes) / (number of tests of the problem), where a test

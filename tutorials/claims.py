@@ -169,7 +169,7 @@ def _rounded(value):
     return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
-# What the rows say. A number is a mean over base models (seeds) and problems; its 95 % interval a bootstrap over both.
+# What the rows say. A number is a mean over base models (seeds) and problems; its 95 % interval that of crossed_interval.
 # A measure takes the rows of one strength to Values, which mean_of makes a cell of a table, and interval_of a bar.
 
 
@@ -290,12 +290,12 @@ def of_pairs(rows: list[dict], kind: str, name: str, of: str = "pairs") -> Value
     return [[group[of].get(kind, {}).get(name) for group in row["gradients"]] for row in rows]
 
 
-def of_all_pairs(rows: list[dict], kind: str, name: str, of: str = "pairs") -> Values:
-    """The same of all pairs, whatever they pass, in the groups that have pairs of this kind: what two programs of a
-    model on one prompt are like, and so the control of a kind."""
+def of_other_pairs(rows: list[dict], kind: str, name: str, of: str = "pairs") -> Values:
+    """The same of all other pairs of programs in the groups that have pairs of this kind: what two programs of a model
+    on one prompt are like, and so the control of a kind."""
 
     def value(group: dict) -> float | None:
-        pairs = group[of].values() if kind in group[of] else []
+        pairs = [x for other, x in group[of].items() if other != kind and kind in group[of]]
         return sum(x["pairs"] * x[name] for x in pairs) / sum(x["pairs"] for x in pairs) if pairs else None
 
     return [[value(group) for group in row["gradients"]] for row in rows]
@@ -303,6 +303,16 @@ def of_all_pairs(rows: list[dict], kind: str, name: str, of: str = "pairs") -> V
 
 def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> Values:
     return [[value(problem) for problem in row.get("exact", [])] for row in rows]
+
+
+def cosine_to_target(reward: str) -> Callable[[dict], float | None]:
+    """Of a group of 8's update with the gradient of P(full pass), 0 for a dead group."""
+
+    def value(problem: dict) -> float | None:
+        cell = problem["rewards"][reward]["8"]
+        return (cell["cosine_to_target"] or 0.0) * cell["live"]
+
+    return value
 
 
 def agreement(reward: str, with_dead: bool) -> Callable[[dict], float | None]:
@@ -418,8 +428,11 @@ def conflict_rows(line) -> Rows:
     def partial_minus_none(rows: list[dict]) -> Values:
         return differences(*(of_pairs(rows, kind, "cosine") for kind in ("partial-full", "none-full")))
 
-    def minus_all(rows: list[dict], kind: str, name: str) -> Values:
-        return differences(of_pairs(rows, kind, name, "pushes"), of_all_pairs(rows, kind, name, "pushes"))
+    def minus_others(rows: list[dict], kind: str, name: str) -> Values:
+        return differences(of_pairs(rows, kind, name, "pushes"), of_other_pairs(rows, kind, name, "pushes"))
+
+    def minus_binary(rows: list[dict], measure: Callable[[str], Callable]) -> Values:
+        return differences(*(of_exact(rows, measure(reward)) for reward in ("pass_rate", "binary")))
 
     def cosine_of_targets(rows: list[dict]) -> Values:
         return [[group["cosine_of_targets"] for group in row["gradients"]] for row in rows]
@@ -432,8 +445,8 @@ def conflict_rows(line) -> Rows:
     ):
         rows += [
             line(f"share of pairs of pushes with a cosine {words}: {kind}", of_pairs, kind, name, "pushes"),
-            line("... of all pairs in these groups", of_all_pairs, kind, name, "pushes"),
-            line("... the difference", minus_all, kind, name),
+            line("... of all other pairs in these groups", of_other_pairs, kind, name, "pushes"),
+            line("... the difference", minus_others, kind, name),
         ]
     for reward, has_full, words in (("pass_rate", False, "no"), ("pass_rate", True, "a"), ("binary", True, "a")):
         words = f"share of all pushes that is kept: {reward}, {words} full pass in the group"
@@ -443,43 +456,63 @@ def conflict_rows(line) -> Rows:
             line("... cosine of the sum with the target's gradient", of_reports, reward, "cosine_to_target", has_full),
             line("... with one solution's", of_reports, reward, "cosine_to_solution", has_full),
         ]
-    return rows + [
+    rows += [
         line("cosine of the target's gradient and one solution's", cosine_of_targets),
         line("cosine of the exact gradients of P(full pass) and E[pass rate]", of_exact, lambda x: x["cosine"]),
-        line("agreement of live groups of 8: pass_rate", of_exact, agreement("pass_rate", False)),
-        line("... binary", of_exact, agreement("binary", False)),
-        line("agreement of all groups of 8: pass_rate", of_exact, agreement("pass_rate", True)),
-        line("... binary", of_exact, agreement("binary", True)),
     ]
+    for words, measure in (
+        ("agreement of live groups of 8", functools.partial(agreement, with_dead=False)),
+        ("agreement of all groups of 8", functools.partial(agreement, with_dead=True)),
+        ("cosine of a group of 8's update with the target's gradient, 0 if dead", cosine_to_target),
+    ):
+        rows += [
+            line(f"{words}: pass_rate", of_exact, measure("pass_rate")),
+            line("... binary", of_exact, measure("binary")),
+            line("... pass_rate minus binary, on the same problem", minus_binary, measure),
+        ]
+    return rows
 
 
-def tuned_conditions(results: dict) -> dict[tuple[float, str, str], dict]:
-    """The lines of a study's summary whose learning rate was chosen, by noise, algorithm and reward."""
-    lines = [line for line in study_summary(results) if "lr" not in line["condition"]]
-    return {tuple(line["condition"][name] for name in ("toy_noise", "algorithm", "reward")): line for line in lines}
+def name_of_base(noise: float) -> str:
+    names = {0.65: "weak", 0.47: "middling", 0.3: "strong"}  # of the first study
+    return (names | {settings["toy_noise"][0]: name for name, settings in STRENGTHS.items()})[noise]
 
 
-def table_of_study() -> str:
-    """What results/README.md says of the study: final results and areas, minus binary's."""
-    of_study = tuned_conditions(json.loads(STUDY_FILE.read_text()))
-    noises = sorted({noise for noise, _, _ in of_study}, reverse=True)
-    rows = [
-        ("base model's held-out pass@1", [in_brackets(of_study[noise, "grpo", "binary"]["before"]) for noise in noises])
-    ]
-    words = {"grpo": "GRPO", "rloo": "RLOO", "dr_grpo": "Dr. GRPO"}
+def lines_of_study(file: Path) -> dict[tuple[float, str, str, float | None], dict]:
+    """The lines of a study's summary by noise, algorithm, reward, and learning rate; None: it was chosen by tuning."""
+    lines = study_summary(json.loads(file.read_text()))
+    return {tuple(x["condition"].get(name) for name in ("toy_noise", "algorithm", "reward", "lr")): x for x in lines}
+
+
+def table_of_study(file: Path = STUDY_FILE) -> str:
+    """What results/README.md says of the study, a column a base: final results, areas and diversity, minus binary's;
+    where a pair was also trained at one learning rate, that as well."""
+    lines, rows = lines_of_study(file), []
+    noises, rates = list(dict.fromkeys(noise for noise, *_ in lines)), sorted({lr for *_, lr in lines if lr})
+
+    def add(label: str, found: list[dict | None], cell: Callable[[dict], str]) -> None:
+        if any(found):
+            rows.append((label, [cell(line) if line else "" for line in found]))
+
+    binarys = [lines.get((noise, "grpo", "binary", None)) for noise in noises]
+    add("base model's held-out pass@1", binarys, lambda line: in_brackets(line["before"]))
     for claim, measure, rewards in (
         ("(ii) final pass@1", "pass@1", ["pass_rate"]),
+        ("final pass@8", "pass@8", ["pass_rate"]),
+        ("entropy at the end of training, nats a token", "entropy", ["pass_rate"]),
         ("(vi) area under the pass@1 curve", "area", ["pass_rate"]),
         ("(vii) final pass@1", "pass@1", ["gated", "hard_tests", "near_miss"]),
     ):
         for reward in rewards:
-            for algorithm, name in words.items():
-                found = [of_study.get((noise, algorithm, reward)) for noise in noises]
-                cells = [in_brackets(line["difference"][measure], "+") if line else "" for line in found]
-                if any(found):
-                    label = f"{claim}, {reward} minus binary: {name}" if algorithm == "grpo" else f"... {name}"
-                    rows.append((label, cells))
-    return in_markdown([f"toy noise {noise}" for noise in noises], rows)
+            first = f"{claim}, {reward} minus binary: "
+            for algorithm, name in (("grpo", "GRPO"), ("rloo", "RLOO"), ("dr_grpo", "Dr. GRPO")):
+                for lr in (None, *rates):
+                    found = [lines.get((noise, algorithm, reward, lr)) for noise in noises]
+                    words = name if lr is None else f"{name}, both at {lr}"
+                    cell = functools.partial(lambda line, of: in_brackets(line["difference"][of], "+"), of=measure)
+                    add(first + words, found, cell)
+                    first = "... " if any(found) else first
+    return in_markdown([f"{name_of_base(noise)}, toy noise {noise}" for noise in noises], rows)
 
 
 SHADES = dict(zip(STRENGTHS, ("#08306b", "#2171b5", "#6baed6", "#e6550d"), strict=True))  # of the bases in figures
@@ -517,7 +550,7 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
         (axes[1], "slots", "share of its slots that are right"),
     ):
         axis.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1)
-        axis.text(0.8, 0.86, "calibrated", ha="right", fontsize=9)
+        axis.text(0.8, 0.86, {"prefix": "calibrated", "slots": "as many as tests"}[truth], ha="right", fontsize=9)
         if truth == "slots":  # two of three
             axis.axhline(2 / 3, color="0.5", linewidth=1)
             axis.text(0.02, 0.69, "the most that a wrong sample can have", color="0.4", fontsize=8)
@@ -534,7 +567,7 @@ def calibration_figure(bases: dict[str, list[dict]], file: Path) -> None:
 
 def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
     """Claim (v): of the pairs of different programs, by class, those that push together under the pass rate and those
-    that push apart; and, as a control, of all pairs."""
+    that push apart; and, as a control, of all others."""
     figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 2.8), sharey=True)
     for axis, (name, rows) in zip(axes, bases.items(), strict=True):
         for place, kind in enumerate(KINDS):
@@ -543,14 +576,14 @@ def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
                     mean, low, high = found
                     axis.barh(-place, sign * mean, 0.7, color=color)
                     axis.plot([sign * low, sign * high], [-place] * 2, color="black", linewidth=1)
-                    control = interval_of(of_all_pairs(rows, kind, share, "pushes"))[0]
+                    control = interval_of(of_other_pairs(rows, kind, share, "pushes"))[0]
                     axis.plot([sign * control] * 2, [-place - 0.45, -place + 0.45], color="black", linestyle=":")
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set(title=f"{name} base", xlim=(-1, 1))
         axis.set_axisbelow(True)
         axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
         axis.set_yticks([-place for place in range(len(KINDS))], KINDS)
-    words = "pairs of pushes with a cosine below -0.1 (red) and above +0.1 (blue); dotted: of all pairs in these groups"
+    words = "pairs of pushes with a cosine below -0.1 (red) and above +0.1 (blue); dotted: all other pairs there"
     figure.supxlabel(words, fontsize=10)
     diagnostics.save_figure(figure, file)
 
@@ -558,13 +591,12 @@ def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
 def front_figure(file: Path) -> None:
     """The front page's picture, from the study: under the pass rate nearly all groups of 8 have a signal before
     training, and at its end pass@1 is no higher."""
-    results = json.loads(STUDY_FILE.read_text())
-    lines = tuned_conditions(results)
-    noises = sorted({noise for noise, _, _ in lines}, reverse=True)
+    results, lines = json.loads(STUDY_FILE.read_text()), lines_of_study(STUDY_FILE)
+    noises = list(dict.fromkeys(noise for noise, *_ in lines))
     figure, panels = diagnostics.pyplot().subplots(1, 2, figsize=(8, 3.3))
     for side, reward in ((-0.2, "binary"), (0.2, "pass_rate")):
         signal = [seed_interval(live_before(results, noise, reward)) for noise in noises]
-        final = [lines[noise, "grpo", reward]["pass@1"] for noise in noises]
+        final = [lines[noise, "grpo", reward, None]["pass@1"] for noise in noises]
         for axis, values in zip(panels, (signal, final), strict=True):
             mean, low, high = (np.array([value[name] for value in values]) for name in ("mean", "low", "high"))
             places = np.arange(len(noises)) + side
@@ -576,8 +608,8 @@ def front_figure(file: Path) -> None:
         panels[0].text(
             1.2 * side, signal[0]["high"] + 0.11, reward, color=minirl.COLORS[reward], ha="center", fontsize=12
         )
-    before = [lines[noise, "grpo", "binary"]["before"]["mean"] for noise in noises]
-    names = [f"{name} base\n(pass@1 {x:.2f})" for name, x in zip(("weak", "middling", "strong"), before, strict=True)]
+    before = [lines[noise, "grpo", "binary", None]["before"]["mean"] for noise in noises]
+    names = [f"{name_of_base(noise)} base\n(pass@1 {x:.2f})" for noise, x in zip(noises, before, strict=True)]
     panels[0].set(title="Far more groups have a signal ...", ylabel="share of groups with a signal", ylim=(0, 1.2))
     panels[1].set(title="... and pass@1 ends no higher", ylabel="held-out pass@1 at the end", ylim=(0, 0.8))
     panels[0].set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])

@@ -37,7 +37,7 @@ def groups(*of_samples: str) -> tuple[torch.Tensor, torch.Tensor]:
 EXERCISES = {
     "00.1": Exercise(solutions.rloo_by_hand),
     "00.2": Exercise(solutions.best_baseline, lambda rewards, g: [(rewards, g), (1 - rewards, g)]),
-    "00.3": Exercise(solutions.cosines_of_group_sizes, tolerance=0.025),  # of random draws
+    "00.3": Exercise(solutions.cosines_of_group_sizes, tolerance=0.05),  # of random draws
     "01.1": Exercise(solutions.live_at_two_percent),
     "01.2": Exercise(solutions.sizes_for_half_alive, tolerance=0.0),
     "01.3": Exercise(
@@ -53,7 +53,7 @@ EXERCISES = {
     "03.1": Exercise(solutions.kept_of_three),
     "03.2": Exercise(solutions.kept_of_group),
     "03.3": Exercise(solutions.cosines_of_the_positive),
-    "04.1": Exercise(solutions.pairs_that_it_takes),
+    "04.1": Exercise(solutions.pairs_that_it_takes, tolerance=0.08),  # a rounded spread may give one pair less
     "04.2": Exercise(
         solutions.best_of_group,
         lambda: [

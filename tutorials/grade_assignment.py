@@ -66,7 +66,7 @@ def random_groups(answer):
     rng = torch.Generator().manual_seed(0)
     outcomes = torch.rand(20, 6, 5, generator=rng) < 0.4
     exists = torch.randint(1, 6, (20, 1, 1), generator=rng)
-    mask = (torch.arange(5) < exists).expand(20, 6, 5)
+    mask = (torch.arange(5) < exists).expand(20, 6, 5).clone()
     found = answer.rare_tests(outcomes & mask, mask)
     expect_shape(found, (20, 6))
     expect(found.float() @ torch.arange(1.0, 7.0), SUMS)
@@ -77,7 +77,8 @@ def worked_advantages(answer):
     """the advantages of the worked examples"""
     rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.1, 0.0, 0.0, 0.0]])
     expect(answer.floored_grpo(rewards), [[1.5, -0.5, -0.5, -0.5], [0.375, -0.125, -0.125, -0.125]])
-    expect(answer.floored_grpo(rewards[1:] / 10), [[0.0375, -0.0125, -0.0125, -0.0125]])  # as small as they are
+    for small in (10, 10_000):  # they stay as small as they are
+        expect(small * answer.floored_grpo(rewards[1:] / small), [[0.375, -0.125, -0.125, -0.125]])
 
 
 @graded
@@ -101,6 +102,7 @@ def inputs_and_floor(answer):
     changed = not given.equal(rewards)
     for samples, right in ((("1110", "1100", "1000"), [0.25, 0.0, 0.0]), (("111.", "110.", "000."), [1.0, 0.0, 0.0])):
         outcomes, mask = group(*samples)
+        outcomes |= ~mask
         copies = outcomes.clone(), mask.clone()
         expect(answer.rare_tests(outcomes, mask), [right])
         changed |= not (outcomes.equal(copies[0]) and mask.equal(copies[1]))
