@@ -106,7 +106,7 @@ def test_dead_groups_are_updates_of_zero():
 
 
 def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "WITH_GRADIENTS", 1)
+    monkeypatch.setattr(claims, "WITH_PREFIXES", 1)
     settings = ["--families", "predicates", "--samples", "16", "--eval-size", "3", "--out", str(tmp_path / "e.jsonl")]
     assert toy.main(["eval", *settings]) == 0
     claims.measure_model(tmp_path / "e.jsonl", tmp_path / "row.json")
@@ -115,11 +115,11 @@ def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monke
     outcomes, mask = toy.outcomes_of_rows(evaluated)
     assert torch.equal(claims.outcomes_of(row)[0], outcomes) and torch.equal(claims.outcomes_of(row)[1], mask)
     live = [p for p in range(3) if len({sum(sample) for sample in evaluated[p]["outcomes"]}) > 1]
-    (first,) = row["gradients"]
+    assert [x["problem"] for x in row["gradients"]] == list(range(len(live)))
     assert {x["problem"] for x in row["prefixes"]} == {0}
-    assert first["rewards"]["pass_rate"]["gain"] and len(first["rewards"]["pass_rate"]["shuffled"]) == 1
-    solved = any(all(sample) for sample in evaluated[live[0]]["outcomes"])
-    assert first["has_full_pass"] == solved and (first["rewards"]["binary"]["gain"] is not None) == solved
+    first, solved = row["gradients"][0], any(all(sample) for sample in evaluated[live[0]]["outcomes"])
+    assert first["rewards"]["pass_rate"]["kept"] > 0 and first["rewards"]["pass_rate"]["gain"] is None
+    assert first["has_full_pass"] == solved and (first["rewards"]["binary"]["kept"] is not None) == solved
     monkeypatch.setattr(claims, "interval_of", lambda values: (1.0,) * 3 if set(sum(values, [])) - {None} else None)
     labels = {label for rows in claims.tables({"toy": [row]}) for label, _ in rows}
     assert "groups of 8 with a signal: binary" in labels and "share of right slots" not in " ".join(labels)

@@ -38,7 +38,7 @@ PROBLEMS, SAMPLES, GROUP = 48, 32, 16
 WITH_DISTANCES, WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 24, 16, 4, 16  # of these problems
 CONTROLS = 4  # updates that know nothing, of each kind, for each group and reward
 MAIN = ("binary", "pass_rate", "gated", "hard_tests")
-MODEL_REWARDS = ("binary", "pass_rate", "gated")
+MODEL_REWARDS = ("binary", "pass_rate")  # gated is one of the two in every group
 
 
 def base_of(strength: str) -> tuple[dict, list[minirl.ToyProblem]]:
@@ -118,21 +118,22 @@ def gradients(policy, problems, rollout, outcomes, mask, p, full_passes=None, **
 
 def measure_model(file: Path, out: Path) -> None:
     """The row of a pretrained model, from an evaluation of it (minirl eval --samples 16 --out FILE): outcomes of all
-    problems; calibration and gradients of the first 16 on which its samples earn different pass rates. Cosines are
-    those of its last layer, gains of all parameters at a learning rate of 2e-5, and the target is one solution."""
+    problems; gradients of those on which its samples earn different pass rates, and calibration of the first 16 of
+    these. Gradients are those of its last layer, and the target is one solution: of another style than the model's, so
+    that gains would say little."""
     rows = minirl.read_jsonl(file)
     names = {field.name for field in fields(minirl.Config)}
     settings = {name: value for name, value in rows[0]["settings"].items() if name in names}
-    config = minirl.Config(**settings | {"lr": 2e-5, "temperature": settings["eval_temperature"]})
+    config = minirl.Config(**settings | {"lr": 0.0, "temperature": settings["eval_temperature"]})
     policy = minirl.load_policy(config.model, prompt_style=config.prompt_style, instruction=config.instruction)
     toy = minirl.toy_problems("train") + minirl.toy_problems("test")
     known = {x.task_id: x for x in (toy if config.problems == "toy" else minirl.load_problems(config.problems))}
     outcomes, mask = minirl.outcomes_of_rows(rows)
     live = ~minirl.is_dead(minirl.pass_rate(outcomes[:, :GROUP], mask[:, :GROUP])).squeeze(-1)
-    chosen = live.nonzero().squeeze(-1).tolist()[:WITH_GRADIENTS]
+    chosen = live.nonzero().squeeze(-1).tolist()
     problems = [known[rows[p]["task_id"]] for p in chosen]
     last = f"layers.{policy.model.config.num_hidden_layers - 1}."
-    settings = {"config": config, "rewards": MODEL_REWARDS, "controls": 1, "only": last}
+    settings = {"config": config, "rewards": MODEL_REWARDS, "only": last, "controls": 0}
     groups, reports = [rows[p]["completions"] for p in chosen], []
     for i, problem in enumerate(tqdm(problems, unit="problem")):
         rollout = replace(diagnostics.written_rollout(policy, problem, groups[i]), temperature=config.temperature)
@@ -169,7 +170,7 @@ def _rounded(value):
     return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
-# What the rows say. A number is a mean over base models (seeds) and problems; its 95 % interval that of crossed_interval.
+# What the rows say. A number is a mean over base models (seeds) and problems, its interval that of crossed_interval.
 # A measure takes the rows of one strength to Values, which mean_of makes a cell of a table, and interval_of a bar.
 
 

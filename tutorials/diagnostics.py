@@ -155,7 +155,7 @@ def gradient_report(
       from_partial     the share of sum |A_i| |g_i| that partial passes contribute
       cosine_to_target, cosine_to_solution   of sum A_i g_i with the gradients of the target and of the solution
       gain             change of the target by one step of AdamW in that direction, in nats (all parameters, whatever
-                       `only` says); None in a dead group
+                       `only` says); None in a dead group, and with a learning rate of 0
       shuffled, random   the same of `controls` other updates: these advantages, shuffled in the group; and advantages
                        drawn from a normal distribution, with their mean and length
     """
@@ -191,7 +191,7 @@ def gradient_report(
         row: dict[str, Any] = {"advantages": advantages.tolist()} | _shares_of_pushes(total, pushes, partial)
         row |= {"cosine_to_target": cosine(total, to_target), "cosine_to_solution": cosine(total, to_solution)}
         row |= {"gain": None, "shuffled": [], "random": []}
-        if pushes.sum() > 0 and targets:
+        if pushes.sum() > 0 and targets and config.lr != 0:
             others = _other_advantages(advantages, controls, generator)
             row |= {"gain": gain(advantages)} | {kind: [gain(x) for x in draws] for kind, draws in others.items()}
         report["rewards"][name] = row

@@ -4,6 +4,7 @@
     python tutorials/study.py MY_STUDY.json        yours: the conditions are the combinations of each grid
     python tutorials/study.py rewards              the one of tutorials/results/rewards: a night or two
     python tutorials/study.py remedies             the one of tutorials/results/remedies: a night
+    python tutorials/study.py pretrained           a small pretrained model under binary and pass_rate: some hours
     python tutorials/study.py --out FOLDER         goes on with it, or evaluates it again if it is whole
 
 A study is a file such as
@@ -123,7 +124,13 @@ QUICK = {
     "seeds": [0, 1],
     "settings": {"steps": 60, "eval_every": 20},
 }
-STUDIES = {"rewards": STUDY, "remedies": REMEDIES, "quick": QUICK}
+PRETRAINED = {
+    "grids": [{"reward": ["binary", "pass_rate"]}],
+    "seeds": [0, 1, 2],
+    "settings": {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "levels": [1, 2], "problems_per_step": 16}
+    | {"temperature": 0.6, "eval_temperature": 0.6, "max_new_tokens": 64, "lr": 2e-5, "steps": 30, "eval_every": 15},
+}
+STUDIES = {"rewards": STUDY, "remedies": REMEDIES, "quick": QUICK, "pretrained": PRETRAINED}
 
 # ----------------------------------------------------------------------------------------------------------------------
 # The grid: conditions, seeds, and the runs that choose a learning rate
