@@ -202,7 +202,8 @@ def tables() -> list[str]:
         results, summary = committed_study()
         patch.setattr(claims, "study_summary", lambda read: summary if read == results else None)
         before = claims.tables(claims.bases_of_strength())
-        return [*(claims.in_markdown(list(study.STRENGTHS), rows) for rows in before), claims.table_of_study()]
+        made = [claims.in_markdown(list(study.STRENGTHS), rows) for rows in before]
+        return [*made, claims.table_of_study(), claims.table_of_model()]
 
 
 def test_the_claims_are_those_of_the_committed_measurements():
@@ -210,7 +211,8 @@ def test_the_claims_are_those_of_the_committed_measurements():
 
 
 def test_the_readmes_claims_are_those_of_the_page_of_claims():
-    rows = [line.strip("| ").split(" | ") for table in tables() for line in table.splitlines()]
+    of_toy = tables()[:-1]  # the last one is the pretrained model's
+    rows = [line.strip("| ").split(" | ") for table in of_toy for line in table.splitlines()]
     labels = [row[0] for row in rows]
 
     def cells(label: str, below: int = 0) -> list[str]:
@@ -242,19 +244,24 @@ def test_the_readmes_claims_are_those_of_the_page_of_claims():
     assert f"{below} of the pairs of their pushes have a cosine below -0.1, and {of_others} of all other" in section
 
 
-def test_the_gradients_of_the_real_model_are_those_that_were_measured():
-    rows = [json.loads(claims.MODEL_FILE.read_text())]
-    groups = rows[0]["gradients"]
-    measured = [claims.of_pairs(rows, kind, "cosine") for kind in ("partial-partial", "any-any")]
-    measured += [claims.of_reports(rows, "pass_rate", name) for name in ("kept", "kept_if_orthogonal")]
-    measured.append(claims.of_reports(rows, "pass_rate", "cosine_to_target", False))
+def test_the_words_about_the_real_model_are_those_of_its_table():
+    row = json.loads(claims.MODEL_FILE.read_text())
+    assert row["outcomes"] == [
+        ["".join(map(str, sample)) for sample in of_problem["outcomes"]]
+        for of_problem in minirl.read_jsonl(RESULTS / "smollm2_mbpp.jsonl")
+    ]
     page = read(CLAIMS)
-    start, end = page.index("## On a pretrained model"), page.index("## Where the toy may not")
-    paragraph = in_one_line(page[start:end])
-    assert [cell for cell in map(claims.mean_of, measured) if cell not in paragraph] == []
-    gains = [report["gain"] for group in groups for report in group["rewards"].values() if report["gain"] is not None]
-    assert f"{min(gains):.1f} to {max(gains):+.1f} nats" in paragraph
-    assert len(groups) == 16 and sum(group["has_full_pass"] for group in groups) == 4
+    section = in_one_line(page[page.index("## On a pretrained model") : page.index("## Where the toy may not")])
+    live, full = len(row["gradients"]), sum(group["has_full_pass"] for group in row["gradients"])
+    assert f"the {live} problems whose samples" in section and f"({full} of these have a full pass)" in section
+    assert f"those of {len(row['prefixes'])} wrong samples of 16 problems" in section
+    table = [line.strip("| ").split(" | ") for line in claims.table_of_model().splitlines()[2:]]
+    labels, means = [label for label, _ in table], [cell.split(" [")[0] for _, cell in table]
+    place = labels.index("share of pairs of pushes with a cosine below -0.1: partial-partial")
+    assert "{} of the pairs of pushes and {}".format(*means[place : place + 2]) in section
+    assert "(on SmolLM2 {} and {})".format(*means[place : place + 2]) in in_one_line(read(FRONT))
+    place = labels.index("share of pairs of pushes with a cosine above +0.1: partial-full")
+    assert "more often than other pairs, {} and {}.".format(*means[place : place + 2]) in section
 
 
 def test_the_study_of_the_page_of_claims_is_one():

@@ -97,10 +97,16 @@ def gradient_of(objective: torch.Tensor, policy: Policy, only: str = "") -> torc
     return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(objective, parameters)])
 
 
-def written_rollout(policy: Policy, problem: Problem, texts: Sequence[str]) -> Rollout:
-    """A rollout of one group with these completions, as if the policy had written them and an end token after each."""
+def written_rollout(
+    policy: Policy, problem: Problem, texts: Sequence[str], lengths: Sequence[int] | None = None
+) -> Rollout:
+    """A rollout of one group with these completions, as if the policy had written them and an end token after each. Or,
+    of samples whose numbers of tokens are known, no more than these: one that ended with its answer, or at the limit,
+    has no end token, and with one all of them would have a part of their gradients in common."""
     prompt = policy.pad([policy.prompt_ids(problem)], side="left")
-    ids, mask = policy.pad([[*policy.encode(text), policy.eos_ids[0]] for text in texts], side="right")
+    rows = [[*policy.encode(text), policy.eos_ids[0]] for text in texts]
+    rows = [row[:length] for row, length in zip(rows, lengths or map(len, rows), strict=True)]
+    ids, mask = policy.pad(rows, side="right")
     zeros = torch.zeros(1, *ids.shape, device=ids.device)
     return Rollout(*prompt, ids[None], mask[None], zeros, zeros, [list(texts)], 1.0)
 

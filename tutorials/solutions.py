@@ -20,8 +20,8 @@ def rloo_by_hand():
 def best_baseline(rewards, g):
     """The b that makes the mean of (R - b)^2 |g|^2 smallest: the mean of R, weighted with |g|^2.
 
-    Likely programs have short gradients. With the reward "all tests" the right program is a likely one: 0.04 instead of
-    the mean 0.16, which is beyond 2 b*. With "first test" 0.57 instead of 0.69, which is not.
+    Likely programs have short gradients. With the reward "all tests" the right program is a likely one: 0.03 instead of
+    the mean 0.16, which is beyond 2 b*. With "first test" 0.56 instead of 0.70, which is not.
     """
     weights = g.pow(2).sum(-1)
     return (rewards * weights).sum() / weights.sum()
