@@ -376,7 +376,7 @@ def test_the_interval_over_seeds_is_students_and_knows_its_power():
     assert studies.in_brackets(alone) == "0.200" and studies.in_brackets(found, "+", 2) == "+0.36 [+0.15, +0.57]"
 
 
-def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
+def test_the_summary_pairs_seeds_and_counts_collapsed_runs(capsys):
     study = {"grids": [{"reward": ["binary", "gated"]}], "seeds": [0, 1]}
     runs = [
         row("gated", 1, [(2, 2), (2, 0)]),  # pass@1 1 and 1/2
@@ -386,6 +386,7 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     ]
     results = {"study": study, "seconds": 60.0, "tuning": [], "runs": runs}
     binary, gated = study_summary(results)
+    assert "began from different base models" in capsys.readouterr().err  # seed 1
     assert binary["difference"] is None and binary["collapsed"] == 1 and gated["collapsed"] == 0
     assert binary["pass@1"]["mean"] == pytest.approx(0.125) and gated["pass@1"]["mean"] == pytest.approx(0.5)
     assert binary["pass@2"]["mean"] == pytest.approx(0.25) and binary["pass_rate"]["mean"] == pytest.approx(0.25)
@@ -402,6 +403,7 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs():
     assert "|  | gated |  | 0.500 |" in table and f"| {shown} | {difference['detectable']:.3f} | 1 of 2 |" in table
     first_seed = {**results, "runs": runs[:1] + runs[1:2]}
     assert study_summary(first_seed)[1]["difference"] is None, "no pair yet"
+    assert capsys.readouterr().err == ""
 
 
 def test_pass_1_doubles_at_a_step_of_each_seed():

@@ -60,6 +60,7 @@ from minirl import (
     pass_at_k,
     read_jsonl,
     train,
+    warn,
     write_text,
 )
 from sandbox import Program, Result, Sandbox, SandboxError, Verdict
@@ -651,6 +652,8 @@ def paired_difference(
     pairs = [(mine[seed], others[seed]) for seed in mine if seed in others]
     if not pairs:
         return None
+    if any(not np.array_equal(m["before"], o["before"]) for m, o in pairs):
+        warn("runs of one seed began from different base models: were these made on machines that round differently?")
     difference: dict[str, Any] = {
         name: seed_interval(np.array([m[name] - o[name] for m, o in pairs])) for name in pairs[0][0]
     }
