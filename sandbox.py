@@ -166,21 +166,20 @@ def matches(wanted, got, json_like=False):
     """Does a returned value equal the expected one? As Python's == says: 1 == 1.0 == True, a list is no tuple. But
     where a float is wanted, there is a tolerance (relative 1e-6, absolute 1e-9), and nan equals nan; not so in sets and
     keys. json_like: the expected value is from JSON, so a list may be a tuple, and the key "1" may be 1."""
-    if json_like and isinstance(wanted, list) and isinstance(got, tuple):
-        got = list(got)
     if isinstance(wanted, float) and isinstance(got, int | float):
-        try:
+        with contextlib.suppress(OverflowError):
             return (wanted != wanted and got != got) or math.isclose(wanted, got, rel_tol=1e-6, abs_tol=1e-9)
-        except OverflowError:  # an int too large for a float
-            return False
-    if isinstance(wanted, dict) and isinstance(got, dict) and len(wanted) == len(got):
-        if json_like:
-            got = {json.dumps(key) if isinstance(key, int | float) else key: value for key, value in got.items()}
-        if wanted.keys() != got.keys():
-            return False
+        return False  # an int too large for a float
+    if json_like and isinstance(wanted, dict) and isinstance(got, dict) and len(wanted) == len(got):
+        got = {json.dumps(key) if isinstance(key, int | float) else key: value for key, value in got.items()}
+    if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
         wanted, got = list(wanted.values()), list(map(got.get, wanted))
-    if isinstance(wanted, list | tuple) and type(wanted) is type(got):  # by map: as deep as encode() goes
-        return len(wanted) == len(got) and all(map(matches, wanted, got, [json_like] * len(got)))
+    alike = type(wanted) is type(got) or (json_like and isinstance(got, tuple))
+    if isinstance(wanted, list | tuple) and alike and len(wanted) == len(got):
+        for w, g in zip(wanted, got, strict=True):  # not by all(): so it goes as deep as encode() did
+            if not matches(w, g, json_like):
+                return False
+        return True
     return bool(wanted == got)
 
 
