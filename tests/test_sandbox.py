@@ -846,11 +846,15 @@ def test_what_the_setup_binds_is_not_the_programs_answer(sandbox):
 
 
 def test_a_test_that_runs_inside_or_has_a_setup_is_alone_in_its_process(sandbox):
-    whole, split = Check("for i in (1, 2):\n    assert f(i) == 7001"), Check("x = 7002\nassert f(x) == 7003")
-    tests = [whole, split, Call((1,), 7004), Check("import math\nassert f(math.pi) == 7005")]
+    """The numbers are long ones: four digits are found in some address, once in thirty runs."""
+    whole, split = (
+        Check("for i in (1, 2):\n    assert f(i) == 7300610001"),
+        Check("x = 7300610002\nassert f(x) == 7300610003"),
+    )
+    tests = [whole, split, Call((1,), 7300610004), Check("import math\nassert f(math.pi) == 7300610005")]
     assert [kind for kind, _ in seen(tests)] == ["alone", "alone", "", ""]
     told = [line for _, line in seen(tests)]
-    assert "7001" in told[0] and not any(str(n) in text for n in range(7003, 7006) for text in told)
+    assert "7300610001" in told[0] and not any(str(n) in text for n in range(7300610003, 7300610006) for text in told)
     source = """
         import sys
         def f(x):
@@ -858,9 +862,15 @@ def test_a_test_that_runs_inside_or_has_a_setup_is_alone_in_its_process(sandbox)
             while frame:
                 text += str(frame.f_locals)
                 frame = frame.f_back
-            return [7000 + n for n in range(1, 6) if str(7000 + n) in text]
+            return [7300610000 + n for n in range(1, 6) if str(7300610000 + n) in text]
     """
-    spies = [Call((1,), []), Check("assert f(1) == []"), whole, split, Check("y = 7002\nassert f(y) == [7002]")]
+    spies = [
+        Call((1,), []),
+        Check("assert f(1) == []"),
+        whole,
+        split,
+        Check("y = 7300610002\nassert f(y) == [7300610002]"),
+    ]
     assert run(sandbox, source, *spies).passed == (True, True, False, False, True)
 
 
