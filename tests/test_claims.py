@@ -109,6 +109,10 @@ def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monke
     monkeypatch.setattr(claims, "WITH_PREFIXES", 1)
     settings = ["--families", "predicates", "--samples", "16", "--eval-size", "3", "--out", str(tmp_path / "e.jsonl")]
     assert toy.main(["eval", *settings]) == 0
+    written, lengths = claims.diagnostics.written_rollout, []
+    monkeypatch.setattr(
+        claims.diagnostics, "written_rollout", lambda *a: lengths.extend(a[3:]) or written(*a)
+    )  # the samples' own tokens: no end token behind one that ended without
     claims.measure_model(tmp_path / "e.jsonl", tmp_path / "row.json")
     row, evaluated = json.loads((tmp_path / "row.json").read_text()), toy.read_jsonl(tmp_path / "e.jsonl")
     assert row["task_ids"] == [x["task_id"] for x in evaluated]
@@ -116,6 +120,7 @@ def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monke
     assert torch.equal(claims.outcomes_of(row)[0], outcomes) and torch.equal(claims.outcomes_of(row)[1], mask)
     live = [p for p in range(3) if len({sum(sample) for sample in evaluated[p]["outcomes"]}) > 1]
     assert [x["problem"] for x in row["gradients"]] == list(range(len(live)))
+    assert lengths == [evaluated[p]["tokens"] for p in live]
     assert {x["problem"] for x in row["prefixes"]} == {0}
     first, solved = row["gradients"][0], any(all(sample) for sample in evaluated[live[0]]["outcomes"])
     assert first["rewards"]["pass_rate"]["kept"] > 0 and first["rewards"]["pass_rate"]["gain"] is None

@@ -157,6 +157,16 @@ def test_the_report_is_what_its_docstring_says(llama, group):
     assert row["kept"] > 0 and row["gain"] is None and math.isnan(row["cosine_to_target"]) and row["shuffled"] == []
 
 
+def test_written_samples_end_with_an_end_token_or_where_they_ended(llama):
+    texts = ["    return 0\n", "    return xs\n"]
+    rows = [llama.encode(text) for text in texts]
+    for lengths, ends in ((None, (1, 1)), ([len(rows[0]), len(rows[1]) + 1], (0, 1))):
+        rollout = written_rollout(llama, PROBLEM, texts, lengths)
+        for g, (row, end) in enumerate(zip(rows, ends, strict=True)):
+            ids = rollout.completion_ids[0, g][rollout.completion_mask[0, g].bool()].tolist()
+            assert ids == row + [llama.eos_ids[0]] * end
+
+
 def test_one_step_towards_the_solution_makes_it_likelier(llama, sandbox):
     """A group that holds the solution and rewards it alone: the update makes the solution likelier."""
     rollout = written_rollout(llama, PROBLEM, [PROBLEM.solution, "    return 0\n", "    return xs\n"])

@@ -46,7 +46,7 @@ def module_without(tmp_path):
             )
             assert count == 1
         if macos:
-            source = source.replace('sys.platform == "linux"', "False")
+            source = source.replace('sys.platform == "linux"', "False").replace("os.uname().machine", '"arm64"')
         path = tmp_path / "sandbox_copy.py"
         path.write_text(source)
         tmp_path.chmod(0o755)

@@ -334,13 +334,15 @@ def test_without_a_baseline_only_samples_with_a_reward_push(model, tmp_path, mon
     assert found == [[[0.0, 1.0], [0.0, 0.0]], [[-0.25, 0.75], [-0.25, -0.25]]]
 
 
-def test_the_interval_resamples_seeds_and_problems():
+def test_the_interval_knows_how_seeds_and_problems_vary():
     assert crossed_interval(np.full((5, 7), 0.25)) == pytest.approx((0.25, 0.25, 0.25))
     rng = np.random.default_rng(1)
     seeds, problems = rng.normal(size=(200, 1)), rng.normal(size=(1, 300))
+    of_seeds, of_problems = seeds.std() / 200**0.5, problems.std() / 300**0.5
     for values, error in (
-        (seeds + np.zeros((1, 300)), seeds.std() / 200**0.5),
-        (problems + np.zeros((200, 1)), problems.std() / 300**0.5),
+        (seeds + np.zeros((1, 300)), of_seeds),
+        (problems + np.zeros((200, 1)), of_problems),
+        (seeds + problems, math.hypot(of_seeds, of_problems)),
     ):
         mean, low, high = crossed_interval(values)
         assert mean == pytest.approx(values.mean())

@@ -495,15 +495,11 @@ def lines_of_study(file: Path) -> dict[tuple[float, str, str, float | None], dic
 def table_of_study(file: Path = STUDY_FILE) -> str:
     """What results/README.md says of the study, a column a base: final results, areas and diversity, minus binary's;
     where a pair was also trained at one learning rate, that as well."""
-    lines, rows = lines_of_study(file), []
+    lines = lines_of_study(file)
     noises, rates = list(dict.fromkeys(noise for noise, *_ in lines)), sorted({lr for *_, lr in lines if lr})
-
-    def add(label: str, found: list[dict | None], cell: Callable[[dict], str]) -> None:
-        if any(found):
-            rows.append((label, [cell(line) if line else "" for line in found]))
-
-    binarys = [lines.get((noise, "grpo", "binary", None)) for noise in noises]
-    add("base model's held-out pass@1", binarys, lambda line: in_brackets(line["before"]))
+    binarys = [lines[noise, "grpo", "binary", None] for noise in noises]
+    rows = [("base model's held-out pass@1", [in_brackets(line["before"]) for line in binarys])]
+    names = {"grpo": "GRPO", "rloo": "RLOO", "dr_grpo": "Dr. GRPO"}
     for claim, measure, rewards in (
         ("(ii) final pass@1", "pass@1", ["pass_rate"]),
         ("final pass@8", "pass@8", ["pass_rate"]),
@@ -513,13 +509,12 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
     ):
         for reward in rewards:
             first = f"{claim}, {reward} minus binary: "
-            for algorithm, name in (("grpo", "GRPO"), ("rloo", "RLOO"), ("dr_grpo", "Dr. GRPO")):
-                for lr in (None, *rates):
-                    found = [lines.get((noise, algorithm, reward, lr)) for noise in noises]
-                    words = name if lr is None else f"{name}, both at {lr}"
-                    cell = functools.partial(lambda line, of: in_brackets(line["difference"][of], "+"), of=measure)
-                    add(first + words, found, cell)
-                    first = "... " if any(found) else first
+            for algorithm, lr in itertools.product(names, (None, *rates)):
+                found = [lines.get((noise, algorithm, reward, lr)) for noise in noises]
+                if any(found):
+                    cells = [in_brackets(line["difference"][measure], "+") if line else "" for line in found]
+                    rows.append((first + names[algorithm] + (f", both at {lr}" if lr else ""), cells))
+                    first = "... "
     return in_markdown([f"{name_of_base(noise)}, toy noise {noise}" for noise in noises], rows)
 
 
