@@ -274,6 +274,18 @@ def test_a_run_with_stages_goes_from_one_to_the_next(model, tmp_path):
     assert not list(tmp_path.glob("run/*/checkpoint"))
 
 
+def test_all_stages_are_evaluated_on_the_problems_of_the_run_and_none_draws_again_what_another_drew(model, tmp_path):
+    settings = SETTINGS | {"model": model, "levels": [1, 2, 3], "lr": 0.0, "seed": 3, "eval_size": 5}
+    plain = study_run(settings | {"steps": 4}, tmp_path / "plain")
+    staged = study_run(settings | {"stages": [{"levels": [1]}, {}]}, tmp_path / "staged")
+    assert plain["tests"] == staged["tests"] and plain["evaluations"]["0"] == staged["evaluations"]["0"]
+    assert [len(problems) for problems in staged["evaluations"].values()] == [5] * 5
+    first, second = staged["training"]["entropy"][:2], staged["training"]["entropy"][2:]
+    assert first != second, "a model that learns nothing"
+    plain_again = study_run(settings | {"stages": [{}, {}]}, tmp_path / "again")["training"]["entropy"]
+    assert plain_again[:2] == plain["training"]["entropy"][:2] != plain_again[2:]
+
+
 def test_conditions_are_compared_within_their_base():
     stages = [[{"reward": "gated", "steps": 2}, {"steps": 3}]]
     grids = [{"toy_noise": [0.5, 0.7], **grid} for grid in ({"reward": ["binary"]}, {"lr": [0.1]}, {"stages": stages})]

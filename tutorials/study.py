@@ -59,8 +59,10 @@ from minirl import (
     load_policy,
     pass_at_k,
     read_jsonl,
+    toy_problems,
     train,
     warn,
+    write_jsonl,
     write_text,
 )
 from sandbox import Program, Result, Sandbox, SandboxError, Verdict
@@ -412,6 +414,10 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     a folder for each, and each begins with the weights of the one before."""
     started = time.perf_counter()
     stages = stages_of(settings)
+    if len(stages) > 1 and settings.get("problems", "toy") == "toy":
+        shared = {"held_out": held_out_file(settings, folder)}
+        # With the seed of the first stage, the others would draw its random numbers, and problems, once more.
+        stages = [stage | shared | {"seed": stage.get("seed", 0) + 1000 * i} for i, stage in enumerate(stages)]
     folders = [folder / f"stage_{i}" for i in range(1, len(stages) + 1)] if len(stages) > 1 else [folder]
     names = ["full_pass", "pass_rate", "dead_groups", "entropy"]
     training: list[dict[str, float]] = []
@@ -438,6 +444,19 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
             for step, rows in evaluations.items()
         },
     }
+
+
+def held_out_file(settings: dict[str, Any], folder: Path) -> str:
+    """The toy problems on which all stages of a run are evaluated, also one that trains on easy ones: the run's own."""
+    config = config_of({name: value for name, value in settings.items() if name != "stages"})
+    rows = []
+    for problem in toy_problems("test", config.families, config.levels):
+        tests = [{"args": test.args, "expected": test.expected} for test in problem.tests]
+        fields = {"task_id": problem.task_id, "prompt": problem.prompt, "entry_point": problem.entry_point}
+        rows.append(fields | {"tests": tests})
+    folder.mkdir(parents=True, exist_ok=True)
+    write_jsonl(folder / "held_out.jsonl", rows)
+    return str(folder / "held_out.jsonl")
 
 
 def train_stage(settings: dict[str, Any], folder: Path, shared: Path) -> None:
