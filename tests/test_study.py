@@ -268,6 +268,12 @@ def test_a_run_with_stages_goes_from_one_to_the_next(model, tmp_path):
     assert found["training"]["entropy"] == [round(row["entropy"], 4) for row in (*first, *second) if row["step"]]
     of_stages = [json.loads((tmp_path / f"run/stage_{i}/config.json").read_text()) for i in (1, 2)]
     assert [config["reward"] for config in of_stages] == [stages[0]["reward"], "binary"]
+    texts = [
+        text
+        for row in minirl.read_jsonl(tmp_path / "run/stage_2/evaluations/step_000003.jsonl")
+        for text in row["completions"]
+    ]
+    assert found["programs"][0][1] == max(map(texts.count, texts)) and len(found["programs"]) == min(5, len(set(texts)))
     assert of_stages[1]["model"] == str(tmp_path / "run/stage_1") and of_stages[1]["levels"] == [1, 2]
     alone = study_run(settings | stages[1], tmp_path / "alone")
     assert alone["training"]["entropy"] != found["training"]["entropy"][2:], "it began with the weights of the first"
@@ -309,7 +315,7 @@ def test_conditions_are_compared_within_their_base():
 
 def test_remedies_draw_as_many_programs_as_what_they_are_compared_with():
     conditions = conditions_of(REMEDIES)
-    assert len(conditions) == 22 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
+    assert len(conditions) == 24 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
     for condition in conditions:
         programs = 0
         for stage in studies.stages_of(condition):

@@ -78,6 +78,14 @@ def binary_once_solved(outcomes: torch.Tensor, mask: torch.Tensor, rewards: torc
     return torch.where(full.amax(-1, keepdim=True) > 0, full, rewards)
 
 
+def without_empty(outcomes: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The pass rate without the first test, in the toy the empty input, which constants pass. [P, G, T] -> [P, G].
+
+    Outcomes 1111, 1110 and 1000 get 1, 0.67 and 0. No reward to compare, but a control, for results/README.md.
+    """
+    return pass_rate(outcomes[..., 1:], mask[..., 1:])
+
+
 OTHER_REWARDS = {
     "power": power,
     "mixed": mixed,

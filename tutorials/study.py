@@ -35,6 +35,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +106,7 @@ def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
     first, then = {"steps": steps // 2}, {"steps": steps - steps // 2}
     chosen = steps - math.ceil(problems * 8 / 96)  # of each problem 8 programs are drawn to choose
     grids = [
-        {"reward": ["binary", "pass_rate", "gated"]},
+        {"reward": ["binary", "pass_rate", "gated", "rewards.without_empty"]},
         {"problems_per_step": [3], "group_size": [32]},
         {"stages": [[{"levels": [1]} | first, then]]},  # easy problems first
         {"min_pass": [0.01], "steps": [chosen]},
@@ -266,8 +267,8 @@ def run_study(study: dict[str, Any], folder: Path, jobs: int = 0) -> dict[str, A
 
     folder/results.json is written after every run, so a study that was interrupted goes on where it was; its grids and
     seeds may have grown. It holds {study, seconds, tuning, runs}; each row of the last two has the settings that are
-    the run's own ("run"), "seconds", the curves of its "training" (at most 60 points, means of steps), and for every
-    evaluation how many "tests" of the problem each sample passed.
+    the run's own ("run"), "seconds", the curves of its "training" (at most 60 points, means of steps), for every
+    evaluation how many "tests" of the problem each sample passed, and the five commonest "programs" of the last one.
     """
     check_study(study)
     file = folder / "results.json"
@@ -435,6 +436,7 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         shutil.rmtree(place / "checkpoint")
     parts = np.array_split(np.array([list(row.values()) for row in training]), min(60, len(training)))
     means = np.array([part.mean(0) for part in parts]).round(4)  # [points, names]
+    last = evaluations[max(evaluations)]
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "training": {name: means[:, i].tolist() for i, name in enumerate(names)},
@@ -443,6 +445,7 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
             str(step): [[sum(passes) for passes in row["outcomes"]] for row in rows]
             for step, rows in evaluations.items()
         },
+        "programs": Counter(text for row in last for text in row["completions"]).most_common(5),  # [text, count] each
     }
 
 
