@@ -579,8 +579,8 @@ def baseline_of(study: dict[str, Any], condition: dict[str, Any]) -> dict[str, A
 
 
 def panel_and_label(study: dict[str, Any], condition: dict[str, Any]) -> tuple[str, str]:
-    """A condition in words: what it shares with its baseline, but for the algorithm (a panel of a figure); the rest."""
-    shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward")])
+    """A condition in words: the base and problems that it shares with its baseline (a panel of a figure); the rest."""
+    shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward", "lr")])
     panel = {name: condition[name] for name in shared if name in condition}
     return in_words(panel, "\n"), in_words({k: v for k, v in condition.items() if k not in shared})
 
@@ -609,7 +609,8 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
                              of full passes there, minus that in the quarter before (has the curve flattened?)
     difference               the same names, of paired differences to its baseline (baseline_of); "pairs", the number of
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
-    curve, steps             the share of full passes in training: [seeds, points]; and how many steps that took
+    curve                    see curve_of: held-out where the study says what is compared, for these conditions may
+                             train on other problems; else in training
     doubled                  [seeds], see steps_doubled
     collapsed                the number of runs that ended below where they began, in pass@1
     """
@@ -627,11 +628,22 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
         for name in next(iter(of_seed.values())):
             line[name] = seed_interval(np.array([of_run[name] for of_run in of_seed.values()]))
         line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
-        line["steps"] = max(map(int, rows[0]["evaluations"]))
-        line["curve"] = np.array([row["training"]["full_pass"] for row in rows])
+        line["curve"] = curve_of(rows, held_out="compare" in results["study"])
         line["doubled"] = steps_doubled(rows)
         summary.append(line)
     return summary
+
+
+def curve_of(rows: list[dict[str, Any]], held_out: bool) -> tuple[str, Sequence[float], np.ndarray]:
+    """Its name, steps [N], and the share of full passes there in each run [seeds, N]: held-out, at every evaluation; or
+    in training, at most 20 points, each a mean of steps."""
+    if held_out:
+        found = [curves_of(row) for row in rows]
+        return "held-out pass@1", found[0][0], np.array([curves["pass@1"].mean(-1) for _, curves in found])
+    values = np.array([row["training"]["full_pass"] for row in rows])
+    parts = np.array_split(values, min(20, values.shape[1]), axis=1)
+    steps = np.arange(0.5, len(parts)) / len(parts) * max(map(int, rows[0]["evaluations"]))
+    return "full passes in training", steps.tolist(), np.stack([part.mean(-1) for part in parts], axis=-1)
 
 
 def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -728,21 +740,20 @@ def panels_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
-    """The share of full passes while training, under the first algorithm of each base: a panel a base. 20 points, each
-    a mean of steps."""
+    """The share of full passes (curve_of) under the first algorithm of each base: a panel a base."""
     panels = panels_of(summary)
     figure, axes = pyplot().subplots(1, len(panels), figsize=(3.2 * len(panels) + 0.5, 3.4), squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
         first = lines[0]["condition"].get("algorithm")
-        for line in (line for line in lines if line["condition"].get("algorithm") == first):
-            parts = np.array_split(line["curve"], min(20, line["curve"].shape[1]), axis=1)
-            band = [seed_interval(part) for part in parts]
-            mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
-            steps = np.arange(0.5, len(parts)) / len(parts) * line["steps"]
-            (drawn,) = axis.plot(steps, mean, label=line["label"], color=COLORS.get(line["condition"].get("reward")))
+        for line in (line for line in lines if first in (None, line["condition"].get("algorithm"))):
+            name, steps, values = line["curve"]
+            band = [seed_interval(point[:, None]) for point in values.T]
+            mean, low, high = ([point[end] for point in band] for end in ("mean", "low", "high"))
+            color, linestyle = COLORS.get(line["condition"].get("reward")), "--" if "lr" in line["condition"] else "-"
+            (drawn,) = axis.plot(steps, mean, label=line["label"], color=color, linestyle=linestyle)
             axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
-    axes[0, 0].set_ylabel("full passes in training")
+    axes[0, 0].set_ylabel(name)
     axes[0, 0].legend(fontsize=8, title="band: 95 % over seeds", title_fontsize=8)
     save_figure(figure, file)
 
@@ -757,7 +768,9 @@ def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
             difference, color = line["difference"]["pass@1"], COLORS.get(line["condition"].get("reward"))
             mean, low, high = (difference[name] for name in ("mean", "low", "high"))
             axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
-        axis.set_yticks([-place for place in range(len(lines))], [line["label"] for line in lines], fontsize=8)
+        labels = [line["label"] for line in lines]
+        again = axis is not axes[0, 0] and labels == [line["label"] for line in next(iter(panels.values()))]
+        axis.set_yticks([-place for place in range(len(lines))], [] if again else labels, fontsize=8)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.grid(visible=False, axis="y")
         axis.set(title=title, xlabel="final pass@1 - baseline's (95 %)")
