@@ -562,6 +562,8 @@ REMEDIES_IN_WORDS = (  # in the order of the study's conditions
     "binary in two stages (a control)",
     "pass_rate, from half of the steps on binary",
     "gated, from half of the steps on binary",
+    "binary, twice the steps (and programs)",
+    "pass_rate, twice the steps (and programs)",
 )
 
 

@@ -100,8 +100,8 @@ STUDY = {
 
 
 def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
-    """What one may do when groups are dead, with equal numbers of programs: the grids of a strength, which has so many
-    problems. The first one is what the others are compared with."""
+    """What one may do when groups are dead, with equal numbers of programs (the last grid: with twice as many): the
+    grids of a strength, which has so many problems. The first condition is what the others are compared with."""
     (steps,) = strength["steps"]
     first, then = {"steps": steps // 2}, {"steps": steps - steps // 2}
     chosen = steps - math.ceil(problems * 8 / 96)  # of each problem 8 programs are drawn to choose
@@ -113,6 +113,7 @@ def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
         {"live_groups": [6]},  # dynamic sampling
         {"algorithm": ["reinforce"], "baseline": ["none"]},  # only full passes push
         {"stages": [[{"reward": reward} | first, then] for reward in ("binary", "pass_rate", "gated")]},
+        {"steps": [2 * steps], "reward": ["binary", "pass_rate"]},
     ]
     return [strength | grid for grid in grids]
 
@@ -581,19 +582,22 @@ def baseline_of(study: dict[str, Any], condition: dict[str, Any]) -> dict[str, A
 def panel_and_label(study: dict[str, Any], condition: dict[str, Any]) -> tuple[str, str]:
     """A condition in words: the base and problems that it shares with its baseline (a panel of a figure); the rest."""
     shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward", "lr")])
-    panel = {name: condition[name] for name in shared if name in condition}
-    return in_words(panel, "\n"), in_words({k: v for k, v in condition.items() if k not in shared})
+    steps = baseline_of(study, condition).get("steps")  # go without saying
+    said = {name: value for name, value in condition.items() if (name, value) != ("steps", steps)}
+    panel = {name: said[name] for name in shared if name in said}
+    return in_words(panel, "\n"), in_words({name: value for name, value in said.items() if name not in shared})
 
 
 def in_words(settings: dict[str, Any], between: str = " ") -> str:
-    """Settings, but for the number of steps; algorithms and rewards by their names alone."""
+    """Settings; algorithms and rewards by their names alone."""
     words = []
     for name, value in settings.items():
         if name == "stages":
-            words.append(" then ".join(in_words(stage) or "all as usual" for stage in value))
+            stages = [{name: value for name, value in stage.items() if name != "steps"} for stage in value]
+            words.append(" then ".join(in_words(stage) or "all as usual" for stage in stages))
         elif name in ("algorithm", "reward"):
             words.append(value)
-        elif name != "steps":
+        else:
             words.append(f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}")
     return between.join(words)
 
