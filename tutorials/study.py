@@ -99,29 +99,33 @@ STUDY = {
 }
 
 
-def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
+def remedies(strength: dict[str, Any], problems: int, lr: float) -> list[dict[str, Any]]:
     """What one may do when groups are dead, with equal numbers of programs (the last grid: with twice as many): the
-    grids of a strength, which has so many problems. The first condition is what the others are compared with."""
+    grids of a strength, which has so many problems, and on which binary learns best with this rate. The first condition
+    is what the others are compared with. Dense rewards come first under RLOO: under GRPO no full pass is left then."""
     (steps,) = strength["steps"]
     first, then = {"steps": steps // 2}, {"steps": steps - steps // 2}
-    chosen = steps - math.ceil(problems * 8 / 96)  # of each problem 8 programs are drawn to choose
+    choosing = math.ceil(problems * 8 / 96)  # steps' worth of programs: of each problem 8 are drawn to choose
+    rloo = {"algorithm": "rloo"}
     grids = [
         {"reward": ["binary", "pass_rate", "gated", "rewards.without_empty"]},
         {"problems_per_step": [3], "group_size": [32]},
-        {"stages": [[{"levels": [1]} | first, then]]},  # easy problems first
-        {"min_pass": [0.01], "steps": [chosen]},
-        {"live_groups": [6]},  # dynamic sampling
-        {"algorithm": ["reinforce"], "baseline": ["none"]},  # only full passes push
-        {"stages": [[{"reward": reward} | first, then] for reward in ("binary", "pass_rate", "gated")]},
+        {"stages": [[{"levels": [1]} | first, then]]},  # fewer slots to fill first
+        {"min_pass": [0.01], "steps": [steps - choosing]},
+        {"stages": [[{"min_pass": 0.01, "steps": steps // 2 - choosing}, then]]},  # easy problems first, as measured
+        {"live_groups": [2, 6]},  # dynamic sampling
+        {"algorithm": ["reinforce"], "baseline": ["none"], "normalisation": ["sequence"]},  # only full passes push
+        {"stages": [[first, then], *[[{"reward": reward} | rloo | first, then] for reward in ("pass_rate", "gated")]]},
+        {"lr": [lr / 2]},
         {"steps": [2 * steps], "reward": ["binary", "pass_rate"]},
     ]
-    return [strength | grid for grid in grids]
+    return [strength | {"lr": [lr]} | grid for grid in grids]
 
 
 REMEDIES = {
-    "grids": remedies(STRENGTHS["weak"], 956) + remedies(STRENGTHS["starved"], 624),
+    "grids": remedies(STRENGTHS["weak"], 956, 2e-4) + remedies(STRENGTHS["starved"], 624, 1e-4),
     "seeds": [0, 1, 2, 3, 4],
-    "settings": {"eval_every": 100, "lr": 2e-4},
+    "settings": {"eval_every": 100},
     "compare": ["toy_noise", "families"],
 }
 QUICK = {
@@ -414,7 +418,7 @@ def _sandbox_of_study(file: Path, *settings: Any) -> RememberingSandbox:
 def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run of a study; its row of the results. The folder keeps everything but the checkpoint; a run with stages has
     a folder for each, and each begins with the weights of the one before."""
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), folder.resolve()
     stages = stages_of(settings)
     if len(stages) > 1 and settings.get("problems", "toy") == "toy":
         shared = {"held_out": held_out_file(settings, folder)}
@@ -433,8 +437,8 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
             if "eval/pass@1" in row and (row["step"] or not done):  # at its first step a stage is the one before it
                 file = place / "evaluations" / f"step_{row['step']:06d}.jsonl"
                 evaluations[done + row["step"]] = read_jsonl(file)
-    for place in folders:
-        shutil.rmtree(place / "checkpoint")
+    for place in folders:  # renamed, since a folder that is half deleted would be gone on with
+        shutil.rmtree((place / "checkpoint").rename(place / "deleted"))
     parts = np.array_split(np.array([list(row.values()) for row in training]), min(60, len(training)))
     means = np.array([part.mean(0) for part in parts]).round(4)  # [points, names]
     last = evaluations[max(evaluations)]
@@ -466,7 +470,7 @@ def held_out_file(settings: dict[str, Any], folder: Path) -> str:
 def train_stage(settings: dict[str, Any], folder: Path, shared: Path) -> None:
     """Train, or go on where it was interrupted. The results of programs are kept in the folder `shared`."""
     config = config_of({"workers": 2} | settings, out=str(folder))  # of the sandbox: other runs want the cores, too
-    if find_checkpoint(folder):
+    if find_checkpoint(folder) and "live_groups" not in settings:  # a resumed one has lost the groups that waited
         config = replace(config, resume=str(folder))
     else:
         shutil.rmtree(folder, ignore_errors=True)
@@ -582,8 +586,9 @@ def baseline_of(study: dict[str, Any], condition: dict[str, Any]) -> dict[str, A
 def panel_and_label(study: dict[str, Any], condition: dict[str, Any]) -> tuple[str, str]:
     """A condition in words: the base and problems that it shares with its baseline (a panel of a figure); the rest."""
     shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward", "lr")])
-    steps = baseline_of(study, condition).get("steps")  # go without saying
-    said = {name: value for name, value in condition.items() if (name, value) != ("steps", steps)}
+    usual = baseline_of(study, condition)  # its number of steps goes without saying, and its rate if it is everybody's
+    unsaid = {"steps": usual.get("steps")} | ({"lr": usual.get("lr")} if "compare" in study else {})
+    said = {name: value for name, value in condition.items() if name not in unsaid or value != unsaid[name]}
     panel = {name: said[name] for name in shared if name in said}
     return in_words(panel, "\n"), in_words({name: value for name, value in said.items() if name not in shared})
 
@@ -608,7 +613,7 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; at_edge: is its rate the
                              lowest or the highest of those that were tried?
     before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
-                             its mean over the run (the area under its curve)
+                             its mean over the run (the area under its curve: not compared where "steps" differ)
     entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
                              of full passes there, minus that in the quarter before (has the curve flattened?)
     difference               the same names, of paired differences to its baseline (baseline_of); "pairs", the number of
@@ -655,7 +660,7 @@ def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
     steps, curves = curves_of(row)
     pass_1, solved = curves["pass@1"], np.array(row["training"]["full_pass"])
     columns = {name: values[-1] for name, values in curves.items()}
-    columns["before"] = pass_1[0]
+    columns["before"], columns["steps"] = pass_1[0], np.array([float(steps[-1])])
     areas = (pass_1[1:] + pass_1[:-1]) / 2 * np.diff(steps)[:, None]
     columns["area"] = (
         areas.sum(0) / (steps[-1] - steps[0]) if len(steps) > 2 else areas.sum(0) * math.nan
@@ -695,6 +700,8 @@ def paired_difference(
     difference: dict[str, Any] = {
         name: seed_interval(np.array([m[name] - o[name] for m, o in pairs])) for name in pairs[0][0]
     }
+    if difference["steps"]["mean"]:  # means over unequal times say nothing of what was learnt
+        difference["area"] = dict.fromkeys(difference["area"], math.nan)
     above = sum(m["pass@1"].mean() > o["pass@1"].mean() for m, o in pairs)
     return difference | {"pairs": len(pairs), "above": above}
 
