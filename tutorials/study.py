@@ -92,7 +92,12 @@ STUDY = {
             strength | PAIR | {"seed": [5, 6, 7]},
             strength | PAIR | {"lr": [2e-4]},
         )
-    ],
+    ]  # and the others at one rate, that which was chosen for most of them
+    + [
+        STRENGTHS[x] | BOTH | {"reward": ["binary", "gated", "hard_tests"], "lr": [4e-4]}
+        for x in ("strong", "middling")
+    ]
+    + [STRENGTHS[x] | BOTH | {"reward": ["gated", "hard_tests"], "lr": [2e-4]} for x in ("weak", "starved")],
     "seeds": [0, 1, 2, 3, 4],
     "settings": {"eval_every": 100, "lr": 2e-4},
     "tune": {"lr_factors": [0.5, 1, 2], "grow": 2, "algorithm": "grpo", "seed": 100, "toy_seed": [100, 101]},
@@ -610,8 +615,8 @@ def in_words(settings: dict[str, Any], between: str = " ") -> str:
 def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     """What the results of a study say of each of its conditions, in the order of its grids.
 
-    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; at_edge: is its rate the
-                             lowest or the highest of those that were tried?
+    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; tuned: was its rate chosen?
+                             at_edge: is that the lowest or the highest of those that were tried?
     before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
                              its mean over the run (the area under its curve: not compared where "steps" differ)
     entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
@@ -631,7 +636,7 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
         of_baseline = next((x for (other, _), x in zip(done, columns, strict=True) if other == baseline), {})
         line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
         tried = {run["lr"] for run in tuning_runs(results["study"], condition, results["tuning"])}
-        line["at_edge"] = bool(tried) and line["lr"] in (min(tried), max(tried))
+        line["tuned"], line["at_edge"] = bool(tried), bool(tried) and line["lr"] in (min(tried), max(tried))
         line["panel"], line["label"] = panel_and_label(results["study"], condition)
         line["difference"] = paired_difference(of_seed, of_baseline) if condition != baseline else None
         for name in next(iter(of_seed.values())):
@@ -760,8 +765,7 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
             name, steps, values = line["curve"]
             band = [seed_interval(point[:, None]) for point in values.T]
             mean, low, high = ([point[end] for point in band] for end in ("mean", "low", "high"))
-            color, linestyle = COLORS.get(line["condition"].get("reward")), "--" if "lr" in line["condition"] else "-"
-            (drawn,) = axis.plot(steps, mean, label=line["label"], color=color, linestyle=linestyle)
+            (drawn,) = axis.plot(steps, mean, label=line["label"], color=COLORS.get(line["condition"].get("reward")))
             axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
     axes[0, 0].set_ylabel(name)
@@ -833,8 +837,9 @@ def main(argv: list[str] | None = None) -> int:
         table = study_table(results, summary)
         write_text(folder / "table.md", table + "\n")
         print(table)
-        plot_curves(summary, folder / "curves.png")
-        plot_differences(summary, folder / "differences.png")
+        shown = [line for line in summary if line["tuned"]] or summary  # those at one rate are in the table
+        plot_curves(shown, folder / "curves.png")
+        plot_differences(shown, folder / "differences.png")
         print(f"\n{folder}/ holds results.json, table.md, curves.png and differences.png")
         return 0
     except (UsageError, SandboxError) as error:
