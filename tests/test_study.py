@@ -72,10 +72,12 @@ def test_the_studies_of_the_repository_are_studies():
     for noise, algorithm in itertools.product((0.35, 0.5, 0.7, 0.82), ("grpo", "rloo")):
         for reward in ("gated", "hard_tests"):
             assert seeds.pop((noise, algorithm, reward, None)) == {0, 1, 2, 3, 4}
+            rate = 4e-4 if noise < 0.7 else 2e-4
+            assert seeds.pop((noise, algorithm, reward, rate)) == {0, 1, 2, 3, 4}, "and these, at one rate"
         for reward in ("binary", "pass_rate"):
             assert seeds.pop((noise, algorithm, reward, None)) == set(range(8))
             assert seeds.pop((noise, algorithm, reward, 2e-4)) == set(range(5)), "the pair once more, at one rate"
-    assert not seeds
+    assert set(seeds) == {(noise, x, "binary", 4e-4) for noise in (0.35, 0.5) for x in ("grpo", "rloo")}
     tried = [(run["lr"], run["toy_seed"]) for run in tuning_runs(STUDY, conditions_of(STUDY)[0])]
     assert sorted(tried) == [(lr, base) for lr in (1e-4, 2e-4, 4e-4) for base in (100, 101)], "no base of the study"
 
