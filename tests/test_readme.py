@@ -270,9 +270,9 @@ def test_the_study_of_the_page_of_claims_is_one():
 
 def test_the_committed_study_is_whole():
     results, summary = committed_study()
-    runs = [{name: value for name, value in row["run"].items() if name != "lr"} for row in results["runs"]]
-    expected = study.seeded_runs(results["study"])
-    assert len(runs) == len(expected) and all(run in runs for run in expected)
+    expected = study.tuned_runs(results["study"], results, study.seeded_runs(results["study"]))
+    assert not study.missing(results["runs"], expected) and len(results["runs"]) == len(expected)
+    assert f"of [{len(expected)} runs](#the-study)" in in_one_line(read(CLAIMS))
     assert study.study_table(results, summary) + "\n" == claims.STUDY_FILE.with_name("table.md").read_text()
 
 
