@@ -22,7 +22,7 @@ def test_rewards_of_groups_are_those_of_their_docstrings():
     partial = outcomes_of(["1110", "1000", "0000"])
     assert gated_hard(*partial).tolist() == [[0.625, 0.125, 0]] and elite(*partial).tolist() == [[0.75, 0, 0]]
     assert torch.allclose(near_miss(*outcomes_of(["11110", "11000", "00000"])), torch.tensor([[0.8, 0, 0]]))
-    assert torch.allclose(without_empty(*outcomes_of(["1111", "1110", "1000"])), torch.tensor([[1, 2 / 3, 0]]))
+    assert without_empty(*outcomes_of(["1111", "1110", "0111", "1000"])).tolist() == [[1, 0.5, 0.75, 0]]
     assert not near_miss(*outcomes_of(["110", "100", "000"])).any(), "2 of 3 tests are no near miss"
 
 

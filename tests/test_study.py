@@ -72,10 +72,12 @@ def test_the_studies_of_the_repository_are_studies():
     for noise, algorithm in itertools.product((0.35, 0.5, 0.7, 0.82), ("grpo", "rloo")):
         for reward in ("gated", "hard_tests"):
             assert seeds.pop((noise, algorithm, reward, None)) == {0, 1, 2, 3, 4}
+            rate = 4e-4 if noise < 0.7 else 2e-4
+            assert seeds.pop((noise, algorithm, reward, rate)) == {0, 1, 2, 3, 4}, "and these, at one rate"
         for reward in ("binary", "pass_rate"):
             assert seeds.pop((noise, algorithm, reward, None)) == set(range(8))
             assert seeds.pop((noise, algorithm, reward, 2e-4)) == set(range(5)), "the pair once more, at one rate"
-    assert not seeds
+    assert set(seeds) == {(noise, x, "binary", 4e-4) for noise in (0.35, 0.5) for x in ("grpo", "rloo")}
     tried = [(run["lr"], run["toy_seed"]) for run in tuning_runs(STUDY, conditions_of(STUDY)[0])]
     assert sorted(tried) == [(lr, base) for lr in (1e-4, 2e-4, 4e-4) for base in (100, 101)], "no base of the study"
 
@@ -315,16 +317,17 @@ def test_conditions_are_compared_within_their_base():
 
 def test_remedies_draw_as_many_programs_as_what_they_are_compared_with():
     conditions = conditions_of(REMEDIES)
-    assert len(conditions) == 24 and conditions[0] == {"toy_noise": 0.7, "steps": 600, "reward": "binary"}
+    usual = {"toy_noise": 0.7, "steps": 600, "lr": 2e-4}
+    assert len(conditions) == 34 and conditions[0] == usual | {"reward": "binary"}
     for condition in conditions:
         programs = 0
+        problems = minirl.toy_problems("train", condition.get("families", list(minirl.FAMILIES)))
         for stage in studies.stages_of(condition):
             config = studies.config_of(stage)
             programs += config.steps * config.problems_per_step * config.group_size
-        problems = minirl.toy_problems("train", condition.get("families", list(minirl.FAMILIES)))
-        if "min_pass" in condition:
-            programs += len(problems) * config.eval_samples
-        total = {0.7: 600, 0.82: 1000}[condition["toy_noise"]] * 96
+            programs += len(problems) * config.eval_samples * (config.min_pass > 0)
+        steps = {0.7: 600, 0.82: 1000}[condition["toy_noise"]]
+        total = steps * 96 * (2 if condition["steps"] > steps else 1)
         assert total - 96 < programs <= total, condition
 
 
@@ -424,6 +427,10 @@ def test_the_summary_pairs_seeds_and_counts_collapsed_runs(capsys):
     first_seed = {**results, "runs": runs[:1] + runs[1:2]}
     assert study_summary(first_seed)[1]["difference"] is None, "no pair yet"
     assert capsys.readouterr().err == ""
+    assert gated["difference"]["area"]["mean"] == 0, "+0.25 and -0.25"
+    for longer in (runs[0], runs[3]):
+        longer["evaluations"]["4"] = longer["evaluations"]["2"]
+    assert math.isnan(study_summary(results)[1]["difference"]["area"]["mean"]), "means over unequal times"
 
 
 def test_pass_1_doubles_at_a_step_of_each_seed():

@@ -25,7 +25,17 @@ from pathlib import Path
 import diagnostics
 import numpy as np
 import torch
-from study import STRENGTHS, STUDY, crossed_interval, in_brackets, rows_of_conditions, seed_interval, study_summary
+from study import (
+    STRENGTHS,
+    STUDY,
+    crossed_interval,
+    in_brackets,
+    panels_of,
+    rows_of_conditions,
+    seed_interval,
+    step_in_words,
+    study_summary,
+)
 from tqdm import tqdm
 
 import minirl
@@ -33,7 +43,7 @@ from minirl import REWARDS  # all ten: study.py enters those of rewards.py
 
 RESULTS = Path(__file__).parent / "results"
 FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_claims.json"
-STUDY_FILE = RESULTS / "study" / "results.json"
+STUDY_FILE, REMEDIES_FILE = RESULTS / "rewards" / "results.json", RESULTS / "remedies" / "results.json"
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
 WITH_DISTANCES, WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 24, 16, 4, 16  # of these problems
 CONTROLS = 4  # updates that know nothing, of each kind, for each group and reward
@@ -482,40 +492,118 @@ def conflict_rows(line) -> Rows:
 
 
 def name_of_base(noise: float) -> str:
-    names = {0.65: "weak", 0.47: "middling", 0.3: "strong"}  # of the first study
-    return (names | {settings["toy_noise"][0]: name for name, settings in STRENGTHS.items()})[noise]
+    return next(name for name, settings in STRENGTHS.items() if settings["toy_noise"] == [noise])
 
 
-def lines_of_study(file: Path) -> dict[tuple[float, str, str, float | None], dict]:
-    """The lines of a study's summary by noise, algorithm, reward, and learning rate; None: it was chosen by tuning."""
-    lines = study_summary(json.loads(file.read_text()))
-    return {tuple(x["condition"].get(name) for name in ("toy_noise", "algorithm", "reward", "lr")): x for x in lines}
+def lines_of_study(results: dict) -> dict[tuple[float, str, str, float | None], dict]:
+    """The lines of a study's summary by noise, algorithm, reward, and learning rate; None: it was chosen by tuning.
+
+    They have "one_program", too: the share of the samples at the end that are the commonest program of all problems."""
+    lines = {}
+    for line, (condition, rows) in zip(study_summary(results), rows_of_conditions(results), strict=True):
+        samples = len(rows[0]["tests"]) * len(rows[0]["evaluations"]["0"][0])
+        line["one_program"] = seed_interval(np.array([[row["programs"][0][1] / samples] for row in rows]))
+        lines[tuple(condition.get(name) for name in ("toy_noise", "algorithm", "reward", "lr"))] = line
+    return lines
 
 
 def table_of_study(file: Path = STUDY_FILE) -> str:
-    """What results/README.md says of the study, a column a base: final results, areas and diversity, minus binary's;
-    where a pair was also trained at one learning rate, that as well."""
-    lines = lines_of_study(file)
+    """What results/README.md says of the study, a column a base: what its rewards end with, and differences to binary,
+    at the rate that tuning chose for each; and, where a pair was also trained at one rate, at that."""
+    lines = lines_of_study(json.loads(file.read_text()))
     noises, rates = list(dict.fromkeys(noise for noise, *_ in lines)), sorted({lr for *_, lr in lines if lr})
-    binarys = [lines[noise, "grpo", "binary", None] for noise in noises]
-    rows = [("base model's held-out pass@1", [in_brackets(line["before"]) for line in binarys])]
-    names = {"grpo": "GRPO", "rloo": "RLOO", "dr_grpo": "Dr. GRPO"}
-    for claim, measure, rewards in (
-        ("(ii) final pass@1", "pass@1", ["pass_rate"]),
-        ("final pass@8", "pass@8", ["pass_rate"]),
-        ("entropy at the end of training, nats a token", "entropy", ["pass_rate"]),
-        ("(vi) area under the pass@1 curve", "area", ["pass_rate"]),
-        ("(vii) final pass@1", "pass@1", ["gated", "hard_tests", "near_miss"]),
+    befores = [in_brackets(lines[noise, "grpo", "binary", None]["before"]) for noise in noises]
+    rows = [("base model's held-out pass@1", befores)]
+    tuned, each = [None], [None, *rates]
+    for label, rewards, lrs, cell in (
+        ("final pass@1, {}", MAIN, tuned, lambda line: in_brackets(line["pass@1"])),
+        ("(ii) final pass@1, {} minus binary", ["pass_rate"], each, minus_binarys("pass@1")),
+        ("the smallest such difference that would show", ["pass_rate"], each, minus_binarys("pass@1", "detectable")),
+        ("final pass@8, {} minus binary", ["pass_rate"], each, minus_binarys("pass@8")),
+        (
+            "entropy at the end of training, nats a token, {} minus binary",
+            ["pass_rate"],
+            each,
+            minus_binarys("entropy"),
+        ),
+        ("samples at the end that are one program, {}", MAIN[:2], tuned, lambda line: in_brackets(line["one_program"])),
+        ("full passes in training still rise by, {}", MAIN[:2], tuned, lambda line: in_brackets(line["rise"], "+")),
+        ("(vi) area under the pass@1 curve, {} minus binary", MAIN[1:3], each, minus_binarys("area")),
+        ("(vii) final pass@1, {} minus binary", MAIN[2:], each, minus_binarys("pass@1")),
     ):
         for reward in rewards:
-            first = f"{claim}, {reward} minus binary: "
-            for algorithm, lr in itertools.product(names, (None, *rates)):
+            words = label.format(reward) + ": "
+            for (algorithm, name), lr in itertools.product({"grpo": "GRPO", "rloo": "RLOO"}.items(), lrs):
                 found = [lines.get((noise, algorithm, reward, lr)) for noise in noises]
                 if any(found):
-                    cells = [in_brackets(line["difference"][measure], "+") if line else "" for line in found]
-                    rows.append((first + names[algorithm] + (f", both at {lr}" if lr else ""), cells))
-                    first = "... "
+                    cells = [cell(line) if line else "" for line in found]
+                    rows.append((words + name + (f", both at {lr}" if lr else ""), cells))
+                    words = "... "
     return in_markdown([f"{name_of_base(noise)}, toy noise {noise}" for noise in noises], rows)
+
+
+def minus_binarys(measure: str, part: str = "") -> Callable[[dict], str]:
+    """The cell of a line of a study: its difference to binary in a measure, with its interval, or a part of that."""
+    if part:
+        return lambda line: f"{line['difference'][measure][part]:.3f}"
+    return lambda line: in_brackets(line["difference"][measure], "+")
+
+
+REMEDIES_IN_WORDS = (  # in the order of the study's conditions
+    "binary, 12 problems × 8 samples",
+    "pass_rate",
+    "gated",
+    "pass_rate, the empty input pays for a full pass only (control)",
+    "3 problems × 32 samples",
+    "level 1 first, from half of the steps on all",
+    "only problems that one of 8 samples of the base solves",
+    "such problems first, from half of the steps on all",
+    "dynamic sampling: an update for 2 live groups",
+    "dynamic sampling: an update for 6 live groups",
+    "only full passes push (no baseline)",
+    "binary in two stages (control)",
+    "pass_rate under RLOO first, from half of the steps on binary",
+    "gated under RLOO first, from half of the steps on binary",
+    "half of the learning rate",
+    "binary, twice the steps (and programs)",
+    "pass_rate, twice the steps (and programs)",
+)
+
+
+def remedies_of_bases() -> dict[str, list[dict]]:
+    """The lines of the study of remedies, by the name of the base."""
+    panels = panels_of(study_summary(json.loads(REMEDIES_FILE.read_text())))
+    return {name_of_base(lines[0]["condition"]["toy_noise"]): lines for lines in panels.values()}
+
+
+def tables_of_remedies() -> list[str]:
+    """What results/README.md says of dead groups: a table a base."""
+    found = []
+    for name, lines in remedies_of_bases().items():
+        rows = [("the base models", [in_brackets(lines[0]["before"]), "", "", ""])]
+        for words, line in zip(REMEDIES_IN_WORDS, lines, strict=True):
+            minus = in_brackets(line["difference"]["pass@1"], "+") if line["difference"] else ""
+            cells = [in_brackets(line["pass@1"]), minus, in_brackets(line["pass@8"]), step_in_words(line["doubled"])]
+            rows.append((words, cells))
+        titles = [f"{name} base: pass@1", "minus the first line's", "pass@8", "pass@1 doubles at step"]
+        found.append(in_markdown(titles, rows))
+    return found
+
+
+def remedies_figure(file: Path) -> None:
+    """Section 5: final pass@1 of each remedy, minus binary's."""
+    bases = remedies_of_bases()
+    figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 3.6), sharey=True)
+    for axis, (name, lines) in zip(axes, bases.items(), strict=True):
+        for place, line in list(enumerate(lines))[1:]:
+            mean, low, high = (line["difference"]["pass@1"][end] for end in ("mean", "low", "high"))
+            color = "#b2182b" if high < 0 else "#2166ac" if low > 0 else "0.5"
+            axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.grid(visible=False, axis="y")
+        axis.set(title=f"{name} base", xlabel="final pass@1, minus binary's 12 × 8")
+    axes[0].set_yticks([-place for place in range(1, len(REMEDIES_IN_WORDS))], REMEDIES_IN_WORDS[1:], fontsize=9)
+    diagnostics.save_figure(figure, file)
 
 
 SHADES = dict(zip(STRENGTHS, ("#08306b", "#2171b5", "#6baed6", "#e6550d"), strict=True))  # of the bases in figures
@@ -594,7 +682,8 @@ def conflict_figure(bases: dict[str, list[dict]], file: Path) -> None:
 def front_figure(file: Path) -> None:
     """The front page's picture, from the study: under the pass rate nearly all groups of 8 have a signal before
     training, and at its end pass@1 is no higher."""
-    results, lines = json.loads(STUDY_FILE.read_text()), lines_of_study(STUDY_FILE)
+    results = json.loads(STUDY_FILE.read_text())
+    lines = lines_of_study(results)
     noises = list(dict.fromkeys(noise for noise, *_ in lines))
     figure, panels = diagnostics.pyplot().subplots(1, 2, figsize=(8, 3.3))
     for side, reward in ((-0.2, "binary"), (0.2, "pass_rate")):
@@ -603,23 +692,21 @@ def front_figure(file: Path) -> None:
         for axis, values in zip(panels, (signal, final), strict=True):
             mean, low, high = (np.array([value[name] for value in values]) for name in ("mean", "low", "high"))
             places = np.arange(len(noises)) + side
-            axis.bar(places, mean, 0.38, color=minirl.COLORS[reward])
+            axis.bar(places, mean, 0.38, color=minirl.COLORS[reward], label=reward)
             axis.errorbar(places, mean, [mean - low, high - mean], fmt="none", ecolor="black", capsize=3, linewidth=1.2)
             for x, y, top in zip(places, mean, high, strict=True):
-                axis.text(x, top + 0.02, f"{y:.2f}", ha="center", fontsize=10)
-        # The name stands above the first bar of its colour, instead of a legend.
-        panels[0].text(
-            1.2 * side, signal[0]["high"] + 0.11, reward, color=minirl.COLORS[reward], ha="center", fontsize=12
-        )
+                axis.text(x, top + 0.02, f"{y:.2f}", ha="center", fontsize=9)
     before = [lines[noise, "grpo", "binary", None]["before"]["mean"] for noise in noises]
-    names = [f"{name_of_base(noise)} base\n(pass@1 {x:.2f})" for noise, x in zip(noises, before, strict=True)]
+    names = [f"{name_of_base(noise)}\n{x:.2g}" for noise, x in zip(noises, before, strict=True)]
     panels[0].set(title="Far more groups have a signal ...", ylabel="share of groups with a signal", ylim=(0, 1.2))
-    panels[1].set(title="... and pass@1 ends no higher", ylabel="held-out pass@1 at the end", ylim=(0, 0.8))
-    panels[0].set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    panels[1].set(title="... and pass@1 ends no higher", ylabel="held-out pass@1 at the end", ylim=(0, 1.2))
     for axis in panels:
+        axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
         axis.set_xticks(range(len(noises)), names)
+        axis.set_xlabel("base model, and its pass@1")
         axis.grid(visible=False, axis="x")
         axis.set_axisbelow(True)
+    panels[1].legend(loc="upper right", title="trained on")
     diagnostics.save_figure(figure, file)
 
 

@@ -92,35 +92,45 @@ STUDY = {
             strength | PAIR | {"seed": [5, 6, 7]},
             strength | PAIR | {"lr": [2e-4]},
         )
-    ],
+    ]  # and the others at one rate, that which was chosen for most of them
+    + [
+        STRENGTHS[x] | BOTH | {"reward": ["binary", "gated", "hard_tests"], "lr": [4e-4]}
+        for x in ("strong", "middling")
+    ]
+    + [STRENGTHS[x] | BOTH | {"reward": ["gated", "hard_tests"], "lr": [2e-4]} for x in ("weak", "starved")],
     "seeds": [0, 1, 2, 3, 4],
     "settings": {"eval_every": 100, "lr": 2e-4},
     "tune": {"lr_factors": [0.5, 1, 2], "grow": 2, "algorithm": "grpo", "seed": 100, "toy_seed": [100, 101]},
 }
 
 
-def remedies(strength: dict[str, Any], problems: int) -> list[dict[str, Any]]:
-    """What one may do when groups are dead, with equal numbers of programs: the grids of a strength, which has so many
-    problems. The first one is what the others are compared with."""
+def remedies(strength: dict[str, Any], problems: int, lr: float) -> list[dict[str, Any]]:
+    """What one may do when groups are dead, with equal numbers of programs (the last grid: with twice as many): the
+    grids of a strength, which has so many problems, and on which binary learns best with this rate. The first condition
+    is what the others are compared with. Dense rewards come first under RLOO: under GRPO no full pass is left then."""
     (steps,) = strength["steps"]
     first, then = {"steps": steps // 2}, {"steps": steps - steps // 2}
-    chosen = steps - math.ceil(problems * 8 / 96)  # of each problem 8 programs are drawn to choose
+    choosing = math.ceil(problems * 8 / 96)  # steps' worth of programs: of each problem 8 are drawn to choose
+    rloo = {"algorithm": "rloo"}
     grids = [
         {"reward": ["binary", "pass_rate", "gated", "rewards.without_empty"]},
         {"problems_per_step": [3], "group_size": [32]},
-        {"stages": [[{"levels": [1]} | first, then]]},  # easy problems first
-        {"min_pass": [0.01], "steps": [chosen]},
-        {"live_groups": [6]},  # dynamic sampling
-        {"algorithm": ["reinforce"], "baseline": ["none"]},  # only full passes push
-        {"stages": [[{"reward": reward} | first, then] for reward in ("binary", "pass_rate", "gated")]},
+        {"stages": [[{"levels": [1]} | first, then]]},  # fewer slots to fill first
+        {"min_pass": [0.01], "steps": [steps - choosing]},
+        {"stages": [[{"min_pass": 0.01, "steps": steps // 2 - choosing}, then]]},  # easy problems first, as measured
+        {"live_groups": [2, 6]},  # dynamic sampling
+        {"algorithm": ["reinforce"], "baseline": ["none"], "normalisation": ["sequence"]},  # only full passes push
+        {"stages": [[first, then], *[[{"reward": reward} | rloo | first, then] for reward in ("pass_rate", "gated")]]},
+        {"lr": [lr / 2]},
+        {"steps": [2 * steps], "reward": ["binary", "pass_rate"]},
     ]
-    return [strength | grid for grid in grids]
+    return [strength | {"lr": [lr]} | grid for grid in grids]
 
 
 REMEDIES = {
-    "grids": remedies(STRENGTHS["weak"], 956) + remedies(STRENGTHS["starved"], 624),
+    "grids": remedies(STRENGTHS["weak"], 956, 2e-4) + remedies(STRENGTHS["starved"], 624, 1e-4),
     "seeds": [0, 1, 2, 3, 4],
-    "settings": {"eval_every": 100, "lr": 2e-4},
+    "settings": {"eval_every": 100},
     "compare": ["toy_noise", "families"],
 }
 QUICK = {
@@ -413,7 +423,7 @@ def _sandbox_of_study(file: Path, *settings: Any) -> RememberingSandbox:
 def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run of a study; its row of the results. The folder keeps everything but the checkpoint; a run with stages has
     a folder for each, and each begins with the weights of the one before."""
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), folder.resolve()
     stages = stages_of(settings)
     if len(stages) > 1 and settings.get("problems", "toy") == "toy":
         shared = {"held_out": held_out_file(settings, folder)}
@@ -432,8 +442,8 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
             if "eval/pass@1" in row and (row["step"] or not done):  # at its first step a stage is the one before it
                 file = place / "evaluations" / f"step_{row['step']:06d}.jsonl"
                 evaluations[done + row["step"]] = read_jsonl(file)
-    for place in folders:
-        shutil.rmtree(place / "checkpoint")
+    for place in folders:  # renamed, since a folder that is half deleted would be gone on with
+        shutil.rmtree((place / "checkpoint").rename(place / "deleted"))
     parts = np.array_split(np.array([list(row.values()) for row in training]), min(60, len(training)))
     means = np.array([part.mean(0) for part in parts]).round(4)  # [points, names]
     last = evaluations[max(evaluations)]
@@ -465,7 +475,7 @@ def held_out_file(settings: dict[str, Any], folder: Path) -> str:
 def train_stage(settings: dict[str, Any], folder: Path, shared: Path) -> None:
     """Train, or go on where it was interrupted. The results of programs are kept in the folder `shared`."""
     config = config_of({"workers": 2} | settings, out=str(folder))  # of the sandbox: other runs want the cores, too
-    if find_checkpoint(folder):
+    if find_checkpoint(folder) and "live_groups" not in settings:  # a resumed one has lost the groups that waited
         config = replace(config, resume=str(folder))
     else:
         shutil.rmtree(folder, ignore_errors=True)
@@ -579,21 +589,25 @@ def baseline_of(study: dict[str, Any], condition: dict[str, Any]) -> dict[str, A
 
 
 def panel_and_label(study: dict[str, Any], condition: dict[str, Any]) -> tuple[str, str]:
-    """A condition in words: what it shares with its baseline, but for the algorithm (a panel of a figure); the rest."""
-    shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward")])
-    panel = {name: condition[name] for name in shared if name in condition}
-    return in_words(panel, "\n"), in_words({k: v for k, v in condition.items() if k not in shared})
+    """A condition in words: the base and problems that it shares with its baseline (a panel of a figure); the rest."""
+    shared = study.get("compare", [name for name in condition if name not in ("algorithm", "reward", "lr")])
+    usual = baseline_of(study, condition)  # its number of steps goes without saying, and its rate if it is everybody's
+    unsaid = {"steps": usual.get("steps")} | ({"lr": usual.get("lr")} if "compare" in study else {})
+    said = {name: value for name, value in condition.items() if name not in unsaid or value != unsaid[name]}
+    panel = {name: said[name] for name in shared if name in said}
+    return in_words(panel, "\n"), in_words({name: value for name, value in said.items() if name not in shared})
 
 
 def in_words(settings: dict[str, Any], between: str = " ") -> str:
-    """Settings, but for the number of steps; algorithms and rewards by their names alone."""
+    """Settings; algorithms and rewards by their names alone."""
     words = []
     for name, value in settings.items():
         if name == "stages":
-            words.append(" then ".join(in_words(stage) or "all as usual" for stage in value))
+            stages = [{name: value for name, value in stage.items() if name != "steps"} for stage in value]
+            words.append(" then ".join(in_words(stage) or "all as usual" for stage in stages))
         elif name in ("algorithm", "reward"):
             words.append(value)
-        elif name != "steps":
+        else:
             words.append(f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}")
     return between.join(words)
 
@@ -601,15 +615,16 @@ def in_words(settings: dict[str, Any], between: str = " ") -> str:
 def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     """What the results of a study say of each of its conditions, in the order of its grids.
 
-    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; at_edge: is its rate the
-                             lowest or the highest of those that were tried?
+    condition, lr, seeds     the number of its runs so far; panel, label: panel_and_label; tuned: was its rate chosen?
+                             at_edge: is that the lowest or the highest of those that were tried?
     before, pass@1, pass@8, pass_rate, area   seed_interval of the held-out results at the end; of pass@1 before, and of
-                             its mean over the run (the area under its curve)
+                             its mean over the run (the area under its curve: not compared where "steps" differ)
     entropy, rise            the same of the training: the entropy of a token, in nats, in the last quarter; the share
                              of full passes there, minus that in the quarter before (has the curve flattened?)
     difference               the same names, of paired differences to its baseline (baseline_of); "pairs", the number of
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
-    curve, steps             the share of full passes in training: [seeds, points]; and how many steps that took
+    curve                    see curve_of: held-out where the study says what is compared, for these conditions may
+                             train on other problems; else in training
     doubled                  [seeds], see steps_doubled
     collapsed                the number of runs that ended below where they began, in pass@1
     """
@@ -621,17 +636,28 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
         of_baseline = next((x for (other, _), x in zip(done, columns, strict=True) if other == baseline), {})
         line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
         tried = {run["lr"] for run in tuning_runs(results["study"], condition, results["tuning"])}
-        line["at_edge"] = bool(tried) and line["lr"] in (min(tried), max(tried))
+        line["tuned"], line["at_edge"] = bool(tried), bool(tried) and line["lr"] in (min(tried), max(tried))
         line["panel"], line["label"] = panel_and_label(results["study"], condition)
         line["difference"] = paired_difference(of_seed, of_baseline) if condition != baseline else None
         for name in next(iter(of_seed.values())):
             line[name] = seed_interval(np.array([of_run[name] for of_run in of_seed.values()]))
         line["collapsed"] = sum(c["pass@1"].mean() < c["before"].mean() for c in of_seed.values())
-        line["steps"] = max(map(int, rows[0]["evaluations"]))
-        line["curve"] = np.array([row["training"]["full_pass"] for row in rows])
+        line["curve"] = curve_of(rows, held_out="compare" in results["study"])
         line["doubled"] = steps_doubled(rows)
         summary.append(line)
     return summary
+
+
+def curve_of(rows: list[dict[str, Any]], held_out: bool) -> tuple[str, Sequence[float], np.ndarray]:
+    """Its name, steps [N], and the share of full passes there in each run [seeds, N]: held-out, at every evaluation; or
+    in training, at most 20 points, each a mean of steps."""
+    if held_out:
+        found = [curves_of(row) for row in rows]
+        return "held-out pass@1", found[0][0], np.array([curves["pass@1"].mean(-1) for _, curves in found])
+    values = np.array([row["training"]["full_pass"] for row in rows])
+    parts = np.array_split(values, min(20, values.shape[1]), axis=1)
+    steps = np.arange(0.5, len(parts)) / len(parts) * max(map(int, rows[0]["evaluations"]))
+    return "full passes in training", steps.tolist(), np.stack([part.mean(-1) for part in parts], axis=-1)
 
 
 def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -639,7 +665,7 @@ def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
     steps, curves = curves_of(row)
     pass_1, solved = curves["pass@1"], np.array(row["training"]["full_pass"])
     columns = {name: values[-1] for name, values in curves.items()}
-    columns["before"] = pass_1[0]
+    columns["before"], columns["steps"] = pass_1[0], np.array([float(steps[-1])])
     areas = (pass_1[1:] + pass_1[:-1]) / 2 * np.diff(steps)[:, None]
     columns["area"] = (
         areas.sum(0) / (steps[-1] - steps[0]) if len(steps) > 2 else areas.sum(0) * math.nan
@@ -679,6 +705,8 @@ def paired_difference(
     difference: dict[str, Any] = {
         name: seed_interval(np.array([m[name] - o[name] for m, o in pairs])) for name in pairs[0][0]
     }
+    if difference["steps"]["mean"]:  # means over unequal times say nothing of what was learnt
+        difference["area"] = dict.fromkeys(difference["area"], math.nan)
     above = sum(m["pass@1"].mean() > o["pass@1"].mean() for m, o in pairs)
     return difference | {"pairs": len(pairs), "above": above}
 
@@ -728,21 +756,19 @@ def panels_of(summary: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
-    """The share of full passes while training, under the first algorithm of each base: a panel a base. 20 points, each
-    a mean of steps."""
+    """The share of full passes (curve_of) under the first algorithm of each base: a panel a base."""
     panels = panels_of(summary)
     figure, axes = pyplot().subplots(1, len(panels), figsize=(3.2 * len(panels) + 0.5, 3.4), squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
         first = lines[0]["condition"].get("algorithm")
-        for line in (line for line in lines if line["condition"].get("algorithm") == first):
-            parts = np.array_split(line["curve"], min(20, line["curve"].shape[1]), axis=1)
-            band = [seed_interval(part) for part in parts]
-            mean, low, high = ([point[name] for point in band] for name in ("mean", "low", "high"))
-            steps = np.arange(0.5, len(parts)) / len(parts) * line["steps"]
+        for line in (line for line in lines if first in (None, line["condition"].get("algorithm"))):
+            name, steps, values = line["curve"]
+            band = [seed_interval(point[:, None]) for point in values.T]
+            mean, low, high = ([point[end] for point in band] for end in ("mean", "low", "high"))
             (drawn,) = axis.plot(steps, mean, label=line["label"], color=COLORS.get(line["condition"].get("reward")))
             axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
-    axes[0, 0].set_ylabel("full passes in training")
+    axes[0, 0].set_ylabel(name)
     axes[0, 0].legend(fontsize=8, title="band: 95 % over seeds", title_fontsize=8)
     save_figure(figure, file)
 
@@ -757,7 +783,9 @@ def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
             difference, color = line["difference"]["pass@1"], COLORS.get(line["condition"].get("reward"))
             mean, low, high = (difference[name] for name in ("mean", "low", "high"))
             axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
-        axis.set_yticks([-place for place in range(len(lines))], [line["label"] for line in lines], fontsize=8)
+        labels = [line["label"] for line in lines]
+        again = axis is not axes[0, 0] and labels == [line["label"] for line in next(iter(panels.values()))]
+        axis.set_yticks([-place for place in range(len(lines))], [] if again else labels, fontsize=8)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.grid(visible=False, axis="y")
         axis.set(title=title, xlabel="final pass@1 - baseline's (95 %)")
@@ -809,8 +837,9 @@ def main(argv: list[str] | None = None) -> int:
         table = study_table(results, summary)
         write_text(folder / "table.md", table + "\n")
         print(table)
-        plot_curves(summary, folder / "curves.png")
-        plot_differences(summary, folder / "differences.png")
+        shown = [line for line in summary if line["tuned"]] or summary  # those at one rate are in the table
+        plot_curves(shown, folder / "curves.png")
+        plot_differences(shown, folder / "differences.png")
         print(f"\n{folder}/ holds results.json, table.md, curves.png and differences.png")
         return 0
     except (UsageError, SandboxError) as error:
