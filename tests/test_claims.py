@@ -7,7 +7,7 @@ import diagnostics
 import numpy as np
 import pytest
 import torch
-from study import STRENGTHS
+from study import REMEDIES, STRENGTHS, conditions_of
 
 
 def group(has_full_pass, gain, shuffled, pairs=None, kept=0.5):
@@ -143,3 +143,21 @@ def test_the_figures_come_from_the_committed_measurements(tmp_path):
     for draw in (claims.steps_figure, claims.calibration_figure, claims.conflict_figure):
         draw(bases, tmp_path / "figure.png")
         assert (tmp_path / "figure.png").stat().st_size > 20_000
+
+
+def test_every_remedy_has_its_words_on_both_bases():
+    conditions, words = conditions_of(REMEDIES), claims.REMEDIES_IN_WORDS
+    assert len(conditions) == 2 * len(words)
+    for i, condition in enumerate(conditions):
+        stages, said = condition.get("stages", [{}]), words[i % len(words)]
+        assert condition["toy_noise"] == STRENGTHS["weak" if i < len(words) else "starved"]["toy_noise"][0]
+        assert ("live_groups" in condition) == said.startswith("dynamic") and str(
+            condition.get("live_groups", "")
+        ) in said
+        assert ("group_size" in condition) == ("× 32" in said) and ("baseline" in condition) == ("no baseline" in said)
+        assert ("min_pass" in condition) == said.startswith("only problems")
+        assert ("min_pass" in stages[0]) == said.startswith("such problems") and ("levels" in stages[0]) == (
+            "level 1" in said
+        )
+        assert (stages[0].get("algorithm") == "rloo") == ("RLOO first" in said) and stages[0].get("reward", "") in said
+        assert (condition["steps"] in (1200, 2000)) == ("twice" in said)

@@ -28,6 +28,7 @@ import torch
 from study import (
     STRENGTHS,
     STUDY,
+    conditions_of,
     crossed_interval,
     in_brackets,
     panels_of,
@@ -571,9 +572,13 @@ REMEDIES_IN_WORDS = (  # in the order of the study's conditions
 
 
 def remedies_of_bases() -> dict[str, list[dict]]:
-    """The lines of the study of remedies, by the name of the base."""
-    panels = panels_of(study_summary(json.loads(REMEDIES_FILE.read_text())))
-    return {name_of_base(lines[0]["condition"]["toy_noise"]): lines for lines in panels.values()}
+    """The lines of the study of remedies so far, by the name of the base, each with its condition in "words"."""
+    results = json.loads(REMEDIES_FILE.read_text())
+    conditions, lines = conditions_of(results["study"]), study_summary(results)
+    for line in lines:  # the bases have the same conditions, one base after the other
+        line["words"] = REMEDIES_IN_WORDS[conditions.index(line["condition"]) % len(REMEDIES_IN_WORDS)]
+    panels = panels_of(lines).values()
+    return {name_of_base(of_base[0]["condition"]["toy_noise"]): of_base for of_base in panels}
 
 
 def tables_of_remedies() -> list[str]:
@@ -581,10 +586,10 @@ def tables_of_remedies() -> list[str]:
     found = []
     for name, lines in remedies_of_bases().items():
         rows = [("the base models", [in_brackets(lines[0]["before"]), "", "", ""])]
-        for words, line in zip(REMEDIES_IN_WORDS, lines, strict=True):
+        for line in lines:
             minus = in_brackets(line["difference"]["pass@1"], "+") if line["difference"] else ""
             cells = [in_brackets(line["pass@1"]), minus, in_brackets(line["pass@8"]), step_in_words(line["doubled"])]
-            rows.append((words, cells))
+            rows.append((line["words"], cells))
         titles = [f"{name} base: pass@1", "minus the first line's", "pass@8", "pass@1 doubles at step"]
         found.append(in_markdown(titles, rows))
     return found
@@ -595,7 +600,8 @@ def remedies_figure(file: Path) -> None:
     bases = remedies_of_bases()
     figure, axes = diagnostics.pyplot().subplots(1, len(bases), figsize=(9.5, 3.6), sharey=True)
     for axis, (name, lines) in zip(axes, bases.items(), strict=True):
-        for place, line in list(enumerate(lines))[1:]:
+        for line in lines[1:]:
+            place = REMEDIES_IN_WORDS.index(line["words"])
             mean, low, high = (line["difference"]["pass@1"][end] for end in ("mean", "low", "high"))
             color = "#b2182b" if high < 0 else "#2166ac" if low > 0 else "0.5"
             axis.errorbar(mean, -place, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=2)
@@ -758,13 +764,14 @@ if __name__ == "__main__":
         measure_model(*map(Path, sys.argv[2:]))
     elif sys.argv[1:] == ["table"]:
         made = [in_markdown(list(STRENGTHS), rows) for rows in tables(bases_of_strength())]
-        print("\n\n".join([*made, table_of_study(), table_of_model()]))
+        print("\n\n".join([*made, table_of_study(), table_of_model(), *tables_of_remedies()]))
     elif sys.argv[1:] == ["figures"]:
         front_figure(RESULTS / "density.png")
         measured = bases_of_strength()
         steps_figure(measured, RESULTS / "steps.png")
         calibration_figure(measured, RESULTS / "calibration.png")
         conflict_figure(measured, RESULTS / "conflict.png")
+        remedies_figure(RESULTS / "remedies.png")
     elif sys.argv[1:]:
         sys.exit(__doc__)
     else:

@@ -424,11 +424,10 @@ def study_run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One run of a study; its row of the results. The folder keeps everything but the checkpoint; a run with stages has
     a folder for each, and each begins with the weights of the one before."""
     started, folder = time.perf_counter(), folder.resolve()
-    stages = stages_of(settings)
-    if len(stages) > 1 and settings.get("problems", "toy") == "toy":
-        shared = {"held_out": held_out_file(settings, folder)}
-        # With the seed of the first stage, the others would draw its random numbers, and problems, once more.
-        stages = [stage | shared | {"seed": stage.get("seed", 0) + 1000 * i} for i, stage in enumerate(stages)]
+    if len(stages_of(settings)) > 1 and settings.get("problems", "toy") == "toy":
+        settings = settings | {"held_out": held_out_file(settings, folder)}
+    # With the seed of the first stage, the others would draw its random numbers, and problems, once more.
+    stages = [stage | {"seed": stage.get("seed", 0) + 1000 * i} for i, stage in enumerate(stages_of(settings))]
     folders = [folder / f"stage_{i}" for i in range(1, len(stages) + 1)] if len(stages) > 1 else [folder]
     names = ["full_pass", "pass_rate", "dead_groups", "entropy"]
     training: list[dict[str, float]] = []
