@@ -188,22 +188,24 @@ def test_links_lead_somewhere(page):
 # Numbers: the claims
 
 
+STUDIES = {claims.STUDY_FILE: study.STUDY, claims.REMEDIES_FILE: study.REMEDIES}
+
+
 @functools.cache
-def committed_study():
-    """The results of the committed study, and their summary, which takes seconds."""
-    results = study.read_results(claims.STUDY_FILE)
+def committed(file: Path):
+    """The results of a committed study, and their summary, which takes seconds."""
+    results = study.read_results(file)
     return results, study.study_summary(results)
 
 
 @functools.cache
 def tables() -> list[str]:
-    """Of the base models before training, one a claim; and of the study."""
+    """Of the base models before training, one a claim; of the study; of the pretrained model; and of the remedies."""
     with pytest.MonkeyPatch.context() as patch:
-        results, summary = committed_study()
-        patch.setattr(claims, "study_summary", lambda read: summary if read == results else None)
+        patch.setattr(claims, "study_summary", lambda read: next(s for r, s in map(committed, STUDIES) if r == read))
         before = claims.tables(claims.bases_of_strength())
         made = [claims.in_markdown(list(study.STRENGTHS), rows) for rows in before]
-        return [*made, claims.table_of_study(), claims.table_of_model()]
+        return [*made, claims.table_of_study(), claims.table_of_model(), *claims.tables_of_remedies()]
 
 
 def test_the_claims_are_those_of_the_committed_measurements():
@@ -211,7 +213,7 @@ def test_the_claims_are_those_of_the_committed_measurements():
 
 
 def test_the_readmes_claims_are_those_of_the_page_of_claims():
-    of_toy = tables()[:-1]  # the last one is the pretrained model's
+    of_toy = tables()[:-3]  # without those of the pretrained model and of the remedies
     rows = [line.strip("| ").split(" | ") for table in of_toy for line in table.splitlines()]
     labels = [row[0] for row in rows]
 
@@ -268,18 +270,15 @@ def test_the_study_of_the_page_of_claims_is_one():
     study.check_study(json.loads(example))
 
 
-def test_the_committed_study_is_whole():
-    results, summary = committed_study()
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.parent.name)
+def test_the_committed_studies_are_minirls_own_and_whole(file):
+    results, summary = committed(file)
+    assert results["study"] == STUDIES[file]
+    assert all(row["run"] in study.all_tuning_runs(STUDIES[file], results["tuning"]) for row in results["tuning"])
     expected = study.tuned_runs(results["study"], results, study.seeded_runs(results["study"]))
     assert not study.missing(results["runs"], expected) and len(results["runs"]) == len(expected)
-    assert f"of [{len(expected)} runs](#the-study)" in in_one_line(read(CLAIMS))
-    assert study.study_table(results, summary) + "\n" == claims.STUDY_FILE.with_name("table.md").read_text()
-
-
-def test_the_committed_study_is_minirls_own():
-    results, _ = committed_study()
-    assert results["study"] == study.STUDY
-    assert all(row["run"] in study.all_tuning_runs(study.STUDY, results["tuning"]) for row in results["tuning"])
+    assert f"of [{len(expected)} runs](#" in in_one_line(read(CLAIMS))
+    assert study.study_table(results, summary) + "\n" == file.with_name("table.md").read_text()
 
 
 def test_the_first_result_is_that_of_the_committed_runs():

@@ -18,6 +18,7 @@ import math
 import multiprocessing
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -612,6 +613,24 @@ def remedies_figure(file: Path) -> None:
     diagnostics.save_figure(figure, file)
 
 
+def remedies_curves(file: Path) -> None:
+    """Section 5: held-out pass@1 of each remedy over its run, mean of the seeds, beside binary's: a panel a remedy."""
+    bases = remedies_of_bases()
+    figure, axes = diagnostics.pyplot().subplots(4, 4, figsize=(9.5, 8), sharex=True, sharey=True)
+    for axis, words in zip(axes.flat, REMEDIES_IN_WORDS[1:], strict=True):
+        for name, (binary, *lines) in bases.items():
+            for line in [binary, *(line for line in lines if line["words"] == words)]:
+                _, steps, values = line["curve"]
+                of_binary = {"linestyle": ":", "linewidth": 1.2} if line is binary else {"label": f"{name} base"}
+                axis.plot(steps, values.mean(0), color=SHADES[name], **of_binary)
+        axis.set_title(textwrap.fill(words, 30), fontsize=9)
+    names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=2, fontsize=9, title="dotted: binary, 12 × 8")
+    figure.supxlabel("step", fontsize=10)
+    figure.supylabel("held-out pass@1", fontsize=10)
+    diagnostics.save_figure(figure, file)
+
+
 SHADES = dict(zip(STRENGTHS, ("#08306b", "#2171b5", "#6baed6", "#e6550d"), strict=True))  # of the bases in figures
 
 
@@ -772,6 +791,7 @@ if __name__ == "__main__":
         calibration_figure(measured, RESULTS / "calibration.png")
         conflict_figure(measured, RESULTS / "conflict.png")
         remedies_figure(RESULTS / "remedies.png")
+        remedies_curves(RESULTS / "remedies_curves.png")
     elif sys.argv[1:]:
         sys.exit(__doc__)
     else:

@@ -760,15 +760,22 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
     figure, axes = pyplot().subplots(1, len(panels), figsize=(3.2 * len(panels) + 0.5, 3.4), squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
         first = lines[0]["condition"].get("algorithm")
-        for line in (line for line in lines if first in (None, line["condition"].get("algorithm"))):
+        lines = [line for line in lines if first in (None, line["condition"].get("algorithm"))]
+        for i, line in enumerate(lines):
             name, steps, values = line["curve"]
             band = [seed_interval(point[:, None]) for point in values.T]
             mean, low, high = ([point[end] for point in band] for end in ("mean", "low", "high"))
-            (drawn,) = axis.plot(steps, mean, label=line["label"], color=COLORS.get(line["condition"].get("reward")))
+            color, style = COLORS.get(line["condition"].get("reward")), "--" if i // 8 % 2 else "-"
+            (drawn,) = axis.plot(steps, mean, style, label=line["label"], color=color)
             axis.fill_between(steps, low, high, color=drawn.get_color(), alpha=0.12, linewidth=0)
         axis.set(title=title, xlabel="step", ylim=(0, None))
     axes[0, 0].set_ylabel(name)
-    axes[0, 0].legend(fontsize=8, title="band: 95 % over seeds", title_fontsize=8)
+    words = {"title": "band: 95 % over seeds", "title_fontsize": 8, "fontsize": 8}
+    if len(lines) > 6:  # a legend that would hide them
+        figure.set_figwidth(figure.get_figwidth() + 3)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", **words)
+    else:
+        axes[0, 0].legend(**words)
     save_figure(figure, file)
 
 
