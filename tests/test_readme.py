@@ -230,8 +230,8 @@ def test_the_readmes_claims_are_those_of_the_page_of_claims():
     assert f"{weak(signal, 1)} of the groups of 8 samples have a signal, under binary {weak(signal)}" in section
     final = [cell for below in (0, 2) for cell in cells("(ii) final pass@1", below)]  # each reward at its own rate
     counts = sum(cell.startswith("-") for cell in final), len(final), sum("+" not in cell for cell in final)
-    assert not any("-" not in cell for cell in final), "nowhere higher by an interval without 0"
-    assert "lower in {} of {}, by an interval without 0 in {}".format(*counts) in section
+    assert not any("-" not in cell for cell in final), "nowhere higher with an interval that excludes 0"
+    assert "lower in {} of {}, with an interval that excludes 0 in {}".format(*counts) in section
     gains = "... share of groups that gain"
     assert f"makes one likelier in {weak(gains)} of them, shuffled advantages in {weak(gains, 1)}" in section
     completed = weak("completed to a full pass", 2), weak("completed to a full pass", 4)

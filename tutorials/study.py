@@ -9,7 +9,7 @@
 
 A study is a file such as
 
-    {"grids": [{"reward": ["binary", "gated", "my_file.mine"], "algorithm": ["grpo", "rloo"]}],
+    {"grids": [{"reward": ["binary", "gated", "my_file.py:mine"], "algorithm": ["grpo", "rloo"]}],
      "seeds": [0, 1, 2, 3],
      "settings": {"toy_noise": 0.65, "steps": 80, "eval_every": 20},
      "tune": {"lr_factors": [0.5, 1, 2], "seed": 100}}
