@@ -59,9 +59,9 @@ def test_the_control_of_a_class_is_all_other_pairs_of_the_groups_that_have_it():
 
 
 def test_a_dead_group_has_the_cosine_0_with_the_target():
-    found = claims.cosine_to_target("binary")
-    assert found({"rewards": {"binary": {"8": {"cosine_to_target": 0.6, "live": 0.25}}}}) == pytest.approx(0.15)
-    assert found({"rewards": {"binary": {"8": {"cosine_to_target": None, "live": 0.0}}}}) == 0
+    found = claims.cosine_to_target("pass_rate")
+    cell = {"cosine_to_target": 0.6, "live": 0.25}
+    assert found({"p_full": 0.3, "mass": 0.6, "rewards": {"pass_rate": {"8": cell}}}) == pytest.approx(0.15)
 
 
 def test_the_truth_of_wrong_samples_by_their_pass_rate():
@@ -98,11 +98,18 @@ def test_rank_correlations_are_taken_within_a_problem_and_have_a_ceiling():
 def test_dead_groups_are_updates_of_zero():
     """Of 16 updates u of a group of 8, four are of length 1 and one way, the others 0: |E u| is 1/4, the root of E u^2
     is 1/2."""
-    problem = {"rewards": {"binary": {"8": {"agreement": 1.0, "live": 0.25}}}}
-    assert claims.agreement("binary", with_dead=True)(problem) == pytest.approx((1 / 4) / (1 / 2))
-    assert claims.agreement("binary", with_dead=False)(problem) == 1.0
-    problem["rewards"]["binary"]["8"] = {"agreement": None, "live": 0.0}
-    assert claims.agreement("binary", with_dead=True)(problem) == 0.0
+    problem = {"p_full": 0.3, "mass": 0.6, "rewards": {"pass_rate": {"8": {"agreement": 1.0, "live": 0.25}}}}
+    assert claims.agreement("pass_rate", with_dead=True)(problem) == pytest.approx((1 / 4) / (1 / 2))
+    assert claims.agreement("pass_rate", with_dead=False)(problem) == 1.0
+
+
+def test_binarys_live_groups_are_known_and_not_counted():
+    """Half of all programs that are drawn are right: all groups of 8 live but two in 256. Of 16 nobody may."""
+    cell = {"agreement": None, "cosine_to_target": None, "live": 0.0}
+    problem = {"p_full": 0.3, "mass": 0.6, "rewards": {"binary": {"8": cell}}}
+    assert claims.agreement("binary", with_dead=True)(problem) == pytest.approx((254 / 256) ** 0.5)
+    assert claims.cosine_to_target("binary")(problem) == pytest.approx(254 / 256)
+    assert claims.agreement("binary", with_dead=False)(problem) is None
 
 
 def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monkeypatch):

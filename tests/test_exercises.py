@@ -82,7 +82,8 @@ def test_what_is_no_answer_gets_a_sentence(capsys):
     assert said(capsys, "04.2", lambda outcomes, mask: ...) == "No answer yet."
     assert "None" in said(capsys, "04.2", lambda outcomes, mask: None)
     assert "stopped with IndexError: list index" in said(capsys, "04.2", lambda outcomes, mask: [][0])
-    assert said(capsys, "04.2", None).startswith("Not yet: your function stopped with TypeError")
+    assert said(capsys, "04.2", 0.5) == "Not yet: a function is expected, not 0.5"
+    assert said(capsys, "01.1", 14.92) == "Not yet: that is per cent. A share goes from 0 to 1."
     assert "a tensor of the shape [1, 4], and this is one number" in said(capsys, "04.2", lambda outcomes, mask: 1.0)
 
 
@@ -198,10 +199,10 @@ def test_the_pushes_of_a_group(group, capsys):
 
 def test_studies_and_runs(tmp_path, capsys):
     assert said(capsys, "04.1", 13, 0.036) == said(capsys, "04.1", 13.0, 0.036) == "Right!"
-    assert all(said(capsys, "04.1", answer, 0.036).startswith("Not yet") for answer in (12, 14, 4))
+    assert all(said(capsys, "04.1", answer, 0.036).startswith("Not yet") for answer in (12, 12.96, 14, 4))
 
     def highest(outcomes, mask):
-        counts = outcomes.sum(-1)
+        counts = (outcomes & mask).sum(-1)
         return torch.stack([(group == group.max()).int() for group in counts])
 
     assert said(capsys, "04.2", exercises.solutions.best_of_group) == said(capsys, "04.2", highest) == "Right!"
@@ -209,16 +210,33 @@ def test_studies_and_runs(tmp_path, capsys):
     def first(outcomes, mask):  # of equals the first alone
         return torch.nn.functional.one_hot(outcomes.sum(-1).argmax(-1), outcomes.shape[1])
 
-    for wrong in (binary, pass_rate, first):
+    def blind(outcomes, mask):  # counts tests that do not exist
+        return highest(outcomes, torch.ones_like(mask))
+
+    for wrong in (binary, pass_rate, first, blind):
         assert said(capsys, "04.2", wrong).startswith("Not yet")
-    pairs = [[0.1, 0.1, 0.1, 0.1, 0.11], [0.3, -0.3, 0.1, -0.1, 0.0], [0.1, 0.1, 0.1], [-0.2, -0.21, -0.2, -0.19, -0.2]]
-    assert said(capsys, "04.3", 2, pairs) == said(capsys, "04.3", 2.0, pairs) == "Right!"
-    assert all(said(capsys, "04.3", answer, pairs).startswith("Not yet") for answer in (3, 1, 0))
+    pairs = [[0.1, 0.1, 0.1, 0.1, 0.11], [0.3, -0.3, 0.1, -0.1, 0.0], [0.1, 0.1, 0.4]]
+    right = [[0.0964, 0.1076], [-0.2776, 0.2776], [-0.2302, 0.6302]]  # t = 2.776, 2.776 and 4.303
+    assert said(capsys, "04.3", right, pairs) == said(capsys, "04.3", torch.tensor(right), pairs) == "Right!"
+    normal = [[0.1002, 0.1038], [-0.198, 0.198], [0.0038, 0.396]]  # 1.96 standard errors
+    for wrong in (normal, [[-0.2776, 0.2776]] * 3, [0.0] * 3, 0, right[:2]):
+        assert said(capsys, "04.3", wrong, pairs).startswith("Not yet")
     (tmp_path / "rollouts").mkdir()
     row = {"outcomes": [[1, 1, 0, 0], [1, 1, 1, 0]]}
     (tmp_path / "rollouts" / "step_000001.jsonl").write_text(json.dumps(row) + "\n")
     assert said(capsys, "05.2", 0.625, tmp_path) == said(capsys, "05.2", 0.62, tmp_path) == "Right!"
     assert all(said(capsys, "05.2", answer, tmp_path).startswith("Not yet") for answer in (0.5, 0.0, 0.65))
+
+
+def test_an_answer_cannot_change_what_is_given(outcomes, capsys):
+    kept = [tensor.clone() for tensor in outcomes]
+
+    def zero(reward, outcomes, mask, size):
+        outcomes.zero_(), mask.zero_()
+        return 0.0
+
+    assert said(capsys, "01.3", zero, *outcomes).startswith("Not yet")
+    assert all(map(torch.equal, outcomes, kept))
 
 
 def test_a_solution_is_printed_on_request(capsys):

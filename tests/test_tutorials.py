@@ -84,7 +84,7 @@ def test_links_of_the_tutorials_lead_somewhere():
     [
         ({}, 70, "All that a program can grade is right."),
         ({"<= 0.5": "< 0.5"}, 40, "  0 of 10  the reward of the worked example: expected 0.5, got 0.25"),
-        ({"clamp(min=floor)": "clamp(min=0.1)"}, 50, "and the floor is a parameter: expected 0.5, got 1"),
+        ({"clamp(min=floor)": "clamp(min=0.1)"}, 50, "and its floor is a parameter: expected 0.5, got 1"),
         ({"0.0, advantages)": "advantages, advantages)"}, 60, "has the advantage 0, exactly: not exactly 0, but up to"),
         ({"return torch.where(full": "outcomes |= mask; return torch.where(full"}, 60, "an input was changed"),
         (
@@ -93,13 +93,14 @@ def test_links_of_the_tutorials_lead_somewhere():
             "input",
         ),
         ({"passed, full =": "outcomes &= mask; passed, full ="}, 60, "an input was changed"),
+        ({"outcomes & mask, (outcomes": "outcomes, (outcomes"}, 50, "(a dot: no such test): its six rewards"),
         ({"mask.sum(-1))": "mask.view(-1, *mask.shape[1:]).sum(-1))"}, 70, "All that a program can grade is right."),
         ({"< 1e-6": "< 5e-3"}, 60, "the advantages of the worked examples: expected 0.375, got 0"),
-        ({"outcomes & mask, (outcomes | ~mask)": "outcomes, (outcomes & mask)"}, 40, "tests that do not exist"),
+        ({"outcomes & mask, (outcomes | ~mask)": "outcomes, (outcomes & mask)"}, 50, "tests that do not exist"),
         ({"< 1e-6": "< 0.09"}, 60, "the advantages of the worked examples: expected 0.375, got 0"),
-        ({"/ mask.sum(-1)": "/ 4"}, 50, "tests that do not exist do not count: expected 0.5, got 0.25"),
-        ({"(passed & rare)": "(passed & rare)[9]"}, 20, "it stopped with IndexError"),
-        ({"return torch.where(full": "return ...  # "}, 20, "a tensor is expected, not Ellipsis"),
+        ({"/ mask.sum(-1)": "/ 4"}, 50, "and the inputs stay as they are: expected 0.5, got 0.25"),
+        ({"(passed & rare)": "(passed & rare)[9]"}, 30, "it stopped with IndexError"),
+        ({"return torch.where(full": "return ...  # "}, 30, "a tensor is expected, not Ellipsis"),
     ],
 )
 def test_the_autograder_grades(broken, score, words, tmp_path, capsys):

@@ -319,23 +319,25 @@ def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> Values:
     return [[value(problem) for problem in row.get("exact", [])] for row in rows]
 
 
+def live_share(problem: dict, reward: str) -> float:
+    """Of groups of 8 drawn from the enumerated programs: under binary it follows from P(full pass) exactly."""
+    binary = diagnostics.live_groups(problem["p_full"] / problem["mass"], 8)
+    return binary if reward == "binary" else problem["rewards"][reward]["8"]["live"]
+
+
 def cosine_to_target(reward: str) -> Callable[[dict], float | None]:
-    """Of a group of 8's update with the gradient of P(full pass), 0 for a dead group."""
-
-    def value(problem: dict) -> float | None:
-        cell = problem["rewards"][reward]["8"]
-        return (cell["cosine_to_target"] or 0.0) * cell["live"]
-
-    return value
+    """Of a group of 8's update with the gradient of P(full pass), 0 for a dead group. (Where fewer than two of the groups
+    live, that of a live one is not known and taken to be 1.)"""
+    return lambda problem: (problem["rewards"][reward]["8"]["cosine_to_target"] or 1.0) * live_share(problem, reward)
 
 
 def agreement(reward: str, with_dead: bool) -> Callable[[dict], float | None]:
     """Of groups of 8 with their expected update. Dead groups are updates of 0: |E u| / sqrt(E u^2) is smaller by the
-    root of the live share. (Where fewer than two groups live, a live one is taken to agree.)"""
+    root of the live share. (Where fewer than two of the groups live, a live one is taken to agree.)"""
 
     def value(problem: dict) -> float | None:
-        cell = problem["rewards"][reward]["8"]
-        return (cell["agreement"] or 1.0) * math.sqrt(cell["live"]) if with_dead else cell["agreement"]
+        found = problem["rewards"][reward]["8"]["agreement"]
+        return (found or 1.0) * math.sqrt(live_share(problem, reward)) if with_dead else found
 
     return value
 

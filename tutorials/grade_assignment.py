@@ -52,12 +52,17 @@ def full_pass(answer):
 
 @graded
 def missing_tests(answer):
-    """tests that do not exist do not count"""
+    """tests that do not exist do not count, and the inputs stay as they are"""
     first, second = group("10..", "00.."), group("1010", "0000")
     both = [torch.cat(pair) for pair in zip(first, second, strict=True)]
     expect(answer.rare_tests(*both), [[0.5, 0.0], [0.5, 0.0]])
-    outcomes, mask = group("11..", "10..")
-    expect(answer.rare_tests(outcomes | ~mask, mask), [[1.0, 0.0]])  # what stands at such a place means nothing
+    for samples, right in ((("11..", "10.."), [1.0, 0.0]), (("10..", "00.."), [0.5, 0.0])):
+        outcomes, mask = group(*samples)
+        outcomes |= ~mask & torch.tensor([[[True], [False]]])  # what stands at such a place means nothing
+        copies = outcomes.clone(), mask.clone()
+        expect(answer.rare_tests(outcomes, mask), [right])
+        if not (outcomes.equal(copies[0]) and mask.equal(copies[1])):
+            raise AssertionError("an input was changed")
 
 
 @graded
@@ -67,9 +72,16 @@ def random_groups(answer):
     outcomes = torch.rand(20, 6, 5, generator=rng) < 0.4
     exists = torch.randint(1, 6, (20, 1, 1), generator=rng)
     mask = (torch.arange(5) < exists).expand(20, 6, 5).clone()
-    found = answer.rare_tests(outcomes & mask, mask)
+    found = answer.rare_tests(outcomes.clone(), mask.clone())
     expect_shape(found, (20, 6))
-    expect(found.float() @ torch.arange(1.0, 7.0), SUMS)
+    for i, (total, right) in enumerate(zip((found.float() @ torch.arange(1.0, 7.0)).tolist(), SUMS, strict=True)):
+        if not abs(total - right) < 1e-4:
+            marks = torch.where(mask[i], outcomes[i].long(), 2).tolist()
+            samples = " ".join("".join("01."[mark] for mark in sample) for sample in marks)
+            raise AssertionError(
+                f"the group {samples} (a dot: no such test): its six rewards, times 1, 2, ... 6, "
+                f"add up to {right:.4g}, and yours to {total:.4g}"
+            )
 
 
 @graded
@@ -96,17 +108,10 @@ def dead_groups(answer):
 
 @graded
 def inputs_and_floor(answer):
-    """the inputs stay as they are, and the floor is a parameter"""
+    """the advantage's input stays as it is, and its floor is a parameter"""
     rewards = torch.tensor([[1.0, 0.5, 0.0]])
     expect(answer.floored_grpo(given := rewards.clone(), floor=1.0), [[0.5, 0.0, -0.5]])
-    changed = not given.equal(rewards)
-    for samples, right in ((("1110", "1100", "1000"), [0.25, 0.0, 0.0]), (("111.", "110.", "000."), [1.0, 0.0, 0.0])):
-        outcomes, mask = group(*samples)
-        outcomes |= ~mask
-        copies = outcomes.clone(), mask.clone()
-        expect(answer.rare_tests(outcomes, mask), [right])
-        changed |= not (outcomes.equal(copies[0]) and mask.equal(copies[1]))
-    if changed:
+    if not given.equal(rewards):
         raise AssertionError("an input was changed")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diagnostics import cosine, live_groups, misleading_tests, sample_gradients, written_rollout
+from study import student_t
 
 import minirl
 from minirl import binary, pass_rate, rloo
@@ -70,8 +71,8 @@ def wrong_that_pass_the_first_test(outcomes, mask):
 
 def weighted_rate(outcomes, mask):
     """It is hard_tests of minirl.REWARDS: that one's weights are 1 minus the share of *all* samples that pass a test,
-    which is (the share of wrong samples) (1 - m), and a factor cancels. Does it rank wrong samples better? Not much, or
-    not at all: a coincidence on a rare test is still a coincidence."""
+    which is (the share of wrong samples) (1 - m), and a factor cancels. A coincidence on a rare test is still a
+    coincidence: on the base of notebook 02 it ranks wrong samples no better."""
     weights = 1 - misleading_tests(outcomes, mask)
     weights = weights / weights.sum(-1, keepdim=True)
     return (outcomes * weights[:, None]).sum(-1)
@@ -113,10 +114,15 @@ def best_of_group(outcomes, mask):
     return (rates == rates.amax(-1, keepdim=True)).float()
 
 
-def intervals_without_zero(pairs):
-    """Of lists of differences, a comparison each: |mean| > t s / sqrt(n), with t = 2.776 for five pairs."""
-    five = [np.array(differences) for differences in pairs if len(differences) == 5]
-    return sum(abs(x.mean()) > 2.776 * x.std(ddof=1) / 5**0.5 for x in five)
+def intervals_of_comparisons(pairs):
+    """Of lists of differences, a comparison each: mean - t s / sqrt(n) and mean + t s / sqrt(n). Four exclude 0, all of
+    eight pairs. With five pairs t is larger, and the mean noisier: such intervals are half as wide again."""
+    found = []
+    for differences in map(np.array, pairs):
+        n = len(differences)
+        half = student_t(0.975, n - 1) * differences.std(ddof=1) / n**0.5
+        found.append([differences.mean() - half, differences.mean() + half])
+    return found
 
 
 def gigabytes_to_train(parameters=1.5e9):
