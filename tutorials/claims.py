@@ -588,13 +588,15 @@ def tables_of_remedies() -> list[str]:
     """What results/README.md says of dead groups: a table a base."""
     found = []
     for name, lines in remedies_of_bases().items():
-        rows = [("the base models", [in_brackets(lines[0]["before"]), "", "", ""])]
+        rows = [("the base models", [in_brackets(lines[0]["before"]), *[""] * 4])]
         for line in lines:
-            minus = in_brackets(line["difference"]["pass@1"], "+") if line["difference"] else ""
-            cells = [in_brackets(line["pass@1"]), minus, in_brackets(line["pass@8"]), step_in_words(line["doubled"])]
-            rows.append((line["words"], cells))
-        titles = [f"{name} base: pass@1", "minus the first line's", "pass@8", "pass@1 doubles at step"]
-        found.append(in_markdown(titles, rows))
+            cells = []
+            for measure in ("pass@1", "pass@8"):
+                minus = in_brackets(line["difference"][measure], "+") if line["difference"] else ""
+                cells += [in_brackets(line[measure]), minus]
+            rows.append((line["words"], [*cells, step_in_words(line["doubled"])]))
+        minus = "minus the first line's"
+        found.append(in_markdown([f"{name} base: pass@1", minus, "pass@8", minus, "pass@1 doubles at step"], rows))
     return found
 
 
