@@ -326,8 +326,8 @@ def live_share(problem: dict, reward: str) -> float:
 
 
 def cosine_to_target(reward: str) -> Callable[[dict], float | None]:
-    """Of a group of 8's update with the gradient of P(full pass), 0 for a dead group. (Where fewer than two of the groups
-    live, that of a live one is not known and taken to be 1.)"""
+    """Of a group of 8's update with the gradient of P(full pass), 0 for a dead group. (Where fewer than two of the
+    groups live, that of a live one is not known and taken to be 1.)"""
     return lambda problem: (problem["rewards"][reward]["8"]["cosine_to_target"] or 1.0) * live_share(problem, reward)
 
 

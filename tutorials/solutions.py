@@ -92,7 +92,7 @@ def kept_of_group(policy, rollout, rates, p):
 
 def cosines_of_the_positive(policy, rollout, rates, problems, groups):
     """On the base of notebook 03 it helps in three groups of seven, and hurts in four: wrong programs have something in
-    common, and pushing the worst of them down takes that out of the update. The negative advantages are not to blame."""
+    common; pushing the worst of them down takes that out of the update. The negative advantages are not to blame."""
     found = []
     for p in groups:
         weights = minirl.token_weights(rollout.completion_mask[p], "constant", 32)
