@@ -270,6 +270,27 @@ def test_the_study_of_the_page_of_claims_is_one():
     study.check_study(json.loads(example))
 
 
+def test_what_to_try_first_is_what_the_remedies_show():
+    page = read(CLAIMS)
+    section = in_one_line(page[page.index("## What helps when") : page.index("## On a pretrained model")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "study_summary", lambda read: committed(claims.REMEDIES_FILE)[1])
+        bases = claims.remedies_of_bases()
+    for name, (binary, *lines) in bases.items():
+        of_words = {line["words"]: line for line in [binary, *lines]}
+        for line in lines:
+            as_many = "twice" not in line["words"]
+            assert not as_many or max(line["difference"][x]["low"] for x in ("pass@1", "pass@8")) <= 0, line["words"]
+            dense, easy = ("pass_rate", "gated"), ("level 1 first", "only problems", "such problems first")
+            assert not line["words"].startswith(dense + easy) or line["difference"]["pass@1"]["mean"] < 0, line["words"]
+        means = {words: of_words[words]["pass@1"]["mean"] for words in of_words if "twice" not in words}
+        assert (max(means, key=means.get) == "3 problems × 32 samples") == (name == "starved")
+        for words in ("3 problems × 32 samples", "binary, twice the steps (and programs)"):
+            assert study.in_brackets(of_words[words]["difference"]["pass@1"], "+", 2) in section, (name, words)
+        half = of_words["half of the learning rate"]["pass@1"]["mean"]
+        assert f"at {half:.2f} instead of {means[binary['words']]:.2f}" in section
+
+
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.parent.name)
 def test_the_committed_studies_are_minirls_own_and_whole(file):
     results, summary = committed(file)

@@ -783,7 +783,8 @@ def plot_differences(summary: list[dict[str, Any]], file: Path) -> None:
     """Final held-out pass@1 of each condition minus that of the baseline, paired: a panel a base."""
     panels = panels_of([line for line in summary if line["difference"]])
     height = 1.4 + 0.3 * max(map(len, panels.values()), default=1)
-    figure, axes = pyplot().subplots(1, max(1, len(panels)), figsize=(3.2 * len(panels) + 1.5, height), squeeze=False)
+    width = 3.2 + 0.07 * max([len(line["label"]) - 20 for lines in panels.values() for line in lines] + [0])
+    figure, axes = pyplot().subplots(1, max(1, len(panels)), figsize=(width * len(panels) + 1.5, height), squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=False):
         for place, line in enumerate(lines):
             difference, color = line["difference"]["pass@1"], COLORS.get(line["condition"].get("reward"))
