@@ -142,7 +142,8 @@ PRETRAINED = {
     "grids": [{"reward": ["binary", "pass_rate"]}],
     "seeds": [0, 1, 2],
     "settings": {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "levels": [1, 2], "problems_per_step": 16}
-    | {"temperature": 0.6, "eval_temperature": 0.6, "max_new_tokens": 64, "lr": 2e-5, "steps": 30, "eval_every": 15},
+    | {"temperature": 0.6, "eval_temperature": 0.6, "max_new_tokens": 64, "lr": 2e-5, "steps": 30, "eval_every": 15}
+    | {"micro_batch_tokens": 4096},  # two runs at a time in 16 GB
 }
 STUDIES = {"rewards": STUDY, "remedies": REMEDIES, "quick": QUICK, "pretrained": PRETRAINED}
 
