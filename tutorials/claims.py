@@ -575,10 +575,13 @@ REMEDIES_IN_WORDS = (  # in the order of the study's conditions
 
 
 def remedies_of_bases() -> dict[str, list[dict]]:
-    """The lines of the study of remedies so far, by the name of the base, each with its condition in "words"."""
+    """The lines of the study of remedies so far, by the name of the base, each with its condition in "words", and the
+    share of "dead" groups over its runs."""
     results = json.loads(REMEDIES_FILE.read_text())
     conditions, lines = conditions_of(results["study"]), study_summary(results)
-    for line in lines:  # the bases have the same conditions, one base after the other
+    for line, (_, rows) in zip(lines, rows_of_conditions(results), strict=True):
+        line["dead"] = np.mean([row["training"]["dead_groups"] for row in rows])
+        # the bases have the same conditions, one base after the other
         line["words"] = REMEDIES_IN_WORDS[conditions.index(line["condition"]) % len(REMEDIES_IN_WORDS)]
     panels = panels_of(lines).values()
     return {name_of_base(of_base[0]["condition"]["toy_noise"]): of_base for of_base in panels}
@@ -588,15 +591,15 @@ def tables_of_remedies() -> list[str]:
     """What results/README.md says of dead groups: a table a base."""
     found = []
     for name, lines in remedies_of_bases().items():
-        rows = [("the base models", [in_brackets(lines[0]["before"]), *[""] * 4])]
+        rows = [("the base models", [in_brackets(lines[0]["before"]), *[""] * 5])]
         for line in lines:
             cells = []
             for measure in ("pass@1", "pass@8"):
                 minus = in_brackets(line["difference"][measure], "+") if line["difference"] else ""
                 cells += [in_brackets(line[measure]), minus]
-            rows.append((line["words"], [*cells, step_in_words(line["doubled"])]))
-        minus = "minus the first line's"
-        found.append(in_markdown([f"{name} base: pass@1", minus, "pass@8", minus, "pass@1 doubles at step"], rows))
+            rows.append((line["words"], [*cells, step_in_words(line["doubled"]), f"{line['dead']:.2f}"]))
+        titles = [f"{name} base: pass@1", "minus the first line's", "pass@8", "minus the first line's"]
+        found.append(in_markdown([*titles, "pass@1 doubles at step", "dead groups"], rows))
     return found
 
 
