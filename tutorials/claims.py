@@ -321,8 +321,9 @@ def of_exact(rows: list[dict], value: Callable[[dict], float | None]) -> Values:
 
 def live_share(problem: dict, reward: str) -> float:
     """Of groups of 8 drawn from the enumerated programs: under binary it follows from P(full pass) exactly."""
-    binary = diagnostics.live_groups(problem["p_full"] / problem["mass"], 8)
-    return binary if reward == "binary" else problem["rewards"][reward]["8"]["live"]
+    if reward == "binary":
+        return diagnostics.live_groups(problem["p_full"] / problem["mass"], 8)
+    return problem["rewards"][reward]["8"]["live"]
 
 
 def cosine_to_target(reward: str) -> Callable[[dict], float | None]:

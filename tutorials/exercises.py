@@ -108,12 +108,10 @@ def compare(answer: Any, right: Any, tolerance: float) -> None:
         found = found.reshape(expected.shape)
     if found.shape != expected.shape:
         raise Wrong(f"Not yet: expected is {in_words(expected)}, and this is {in_words(found)}")
-    near, near_in_percent = (
-        (x - expected).abs() <= (tolerance * expected.abs()).clamp(min=0.005 if tolerance else 0.0)
-        for x in (found, found / 100)
-    )
+    margin = (tolerance * expected.abs()).clamp(min=0.005 if tolerance else 0.0)
+    near = (found - expected).abs() <= margin
     if not near.all():
-        if near_in_percent.all() and tolerance:
+        if tolerance and ((found / 100 - expected).abs() <= margin).all():
             raise Wrong("Not yet: that is per cent. A share goes from 0 to 1.")
         which = "" if near.numel() == 1 else f" at {int((~near).sum())} of {near.numel()} places"
         raise Wrong(f"Not yet: not the right number{which}. Try again, or open the hint.")

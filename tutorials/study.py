@@ -761,8 +761,8 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
     figure, axes = pyplot().subplots(1, len(panels), figsize=(3.2 * len(panels) + 0.5, 3.4), squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
         first = lines[0]["condition"].get("algorithm")
-        lines = [line for line in lines if first in (None, line["condition"].get("algorithm"))]
-        for i, line in enumerate(lines):
+        shown = [line for line in lines if first in (None, line["condition"].get("algorithm"))]
+        for i, line in enumerate(shown):
             name, steps, values = line["curve"]
             band = [seed_interval(point[:, None]) for point in values.T]
             mean, low, high = ([point[end] for point in band] for end in ("mean", "low", "high"))
@@ -772,7 +772,7 @@ def plot_curves(summary: list[dict[str, Any]], file: Path) -> None:
         axis.set(title=title, xlabel="step", ylim=(0, None))
     axes[0, 0].set_ylabel(name)
     words = {"title": "band: 95 % over seeds", "title_fontsize": 8, "fontsize": 8}
-    if len(lines) > 6:  # a legend that would hide them
+    if len(axes[0, 0].lines) > 6:  # a legend that would hide them
         figure.set_figwidth(figure.get_figwidth() + 3)
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", **words)
     else:
