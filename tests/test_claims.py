@@ -113,7 +113,6 @@ def test_binarys_live_groups_are_known_and_not_counted():
 
 
 def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "WITH_PREFIXES", 1)
     settings = ["--families", "predicates", "--samples", "16", "--eval-size", "3", "--out", str(tmp_path / "e.jsonl")]
     assert toy.main(["eval", *settings]) == 0
     written, lengths = claims.diagnostics.written_rollout, []
@@ -128,7 +127,7 @@ def test_a_pretrained_model_is_measured_from_its_evaluation(toy, tmp_path, monke
     live = [p for p in range(3) if len({sum(sample) for sample in evaluated[p]["outcomes"]}) > 1]
     assert [x["problem"] for x in row["gradients"]] == list(range(len(live)))
     assert lengths == [evaluated[p]["tokens"] for p in live]
-    assert {x["problem"] for x in row["prefixes"]} == {0}
+    assert {x["problem"] for x in row["prefixes"]} == set(range(len(live)))
     first, solved = row["gradients"][0], any(all(sample) for sample in evaluated[live[0]]["outcomes"])
     assert first["rewards"]["pass_rate"]["kept"] > 0 and first["rewards"]["pass_rate"]["gain"] is None
     assert first["has_full_pass"] == solved and (first["rewards"]["binary"]["kept"] is not None) == solved
@@ -166,3 +165,11 @@ def test_every_remedy_has_its_words_on_both_bases():
         assert ("levels" in stages[0]) == ("level 1" in said)
         assert (stages[0].get("algorithm") == "rloo") == ("RLOO first" in said) and stages[0].get("reward", "") in said
         assert (condition["steps"] in (1200, 2000)) == ("twice" in said)
+
+
+def test_a_pair_has_an_interval_over_seeds_and_one_over_problems():
+    binary = np.zeros((3, 4))
+    pass_rate = binary + np.array([[0.1], [0.2], [0.3]])  # seeds differ, problems do not
+    cells = ["0.000 [0.000, 0.000]", "0.200 [-0.048, 0.448]", "+0.200 [-0.048, +0.448]", "0.310"]
+    assert claims.cells_of_pair(np.array([binary, pass_rate]), ways=1) == cells
+    assert claims.cells_of_pair(np.array([binary, pass_rate]), ways=2)[4:] == ["+0.200 [+0.200, +0.200]", "0.000"]

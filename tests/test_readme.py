@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import claims
+import numpy as np
 import pytest
 import study
 from attack_harness import ATTACKS
@@ -188,7 +189,10 @@ def test_links_lead_somewhere(page):
 # Numbers: the claims
 
 
-STUDIES = {claims.STUDY_FILE: study.STUDY, claims.REMEDIES_FILE: study.REMEDIES}
+STUDIES = {
+    claims.STUDY_FILE: study.STUDY,
+    claims.REMEDIES_FILE: study.REMEDIES,
+}
 
 
 @functools.cache
@@ -200,16 +204,53 @@ def committed(file: Path):
 
 @functools.cache
 def tables() -> list[str]:
-    """Of the base models before training, one a claim; of the study; of the pretrained model; and of the remedies."""
+    """Of the base models before training, one a claim; of the study; of the pretrained model, before and in training;
+    and of the remedies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "study_summary", lambda read: next(s for r, s in map(committed, STUDIES) if r == read))
-        before = claims.tables(claims.bases_of_strength())
-        made = [claims.in_markdown(list(study.STRENGTHS), rows) for rows in before]
-        return [*made, claims.table_of_study(), claims.table_of_model(), *claims.tables_of_remedies()]
+        bases = claims.bases_of_strength()
+        made = [claims.in_markdown(list(study.STRENGTHS), rows) for rows in claims.tables(bases)]
+        made += [claims.table_of_pairs(bases["middling"])]
+        made += [claims.table_of_study(), claims.table_of_model()]
+        return made + claims.tables_of_remedies()
 
 
 def test_the_claims_are_those_of_the_committed_measurements():
     assert [table for table in tables() if table not in read(CLAIMS)] == []
+
+
+INTERVAL = re.compile(r"([+-]?\d\.\d+) \[([+-]?\d\.\d+), ([+-]?\d\.\d+)\]")
+
+
+def test_every_interval_in_the_words_of_the_page_of_claims_is_one_of_its_tables():
+    page, measured = read(CLAIMS), []
+    words = page[: page.index("## Where the toy may not carry over")]
+    for table in tables():
+        measured += INTERVAL.findall(table)
+        words = words.replace(table, "")
+    said = INTERVAL.findall(in_one_line(words))
+    assert len(said) > 30
+    for interval in said:
+        said_so, near = np.array(interval, float), 0.51 * 10.0 ** -len(interval[0].split(".")[1])  # 0.125: 0.12 or 0.13
+        assert (np.abs(np.array(measured, float) - said_so) < near).all(1).any(), interval
+
+
+def test_the_words_about_the_study_count_its_intervals():
+    lines = [line for table in tables() for line in table.splitlines()]
+    section = read(CLAIMS)
+    section = in_one_line(section[section.index("### Final results") :])
+    for label, below, words in (
+        ("| (ii) final pass@1, pass_rate", 7, "none is above 0 with an interval that excludes it, and seven are below"),
+        ("| final pass@8, pass_rate", 8, "with an interval that excludes 0 in 8 of the 16"),
+        ("| (vi) area under the pass@1 curve, pass_rate", 12, "with an interval that excludes 0 in 12 of the 16"),
+    ):
+        (first,) = (i for i, line in enumerate(lines) if line.startswith(label))
+        cells = [tuple(map(float, cell)) for line in lines[first : first + 4] for cell in INTERVAL.findall(line)]
+        assert len(cells) == 16 and not any(low > 0 for _, low, _ in cells), label
+        assert sum(high < 0 for _, _, high in cells) == below and words in section, label
+    final = [line for line in lines if line.startswith("| (vii) final pass@1, ")]
+    first = lines.index(final[0])
+    assert not any(float(low) > 0 for line in lines[first : first + 12] for _, low, _ in INTERVAL.findall(line))
 
 
 def test_the_readmes_claims_are_those_of_the_page_of_claims():

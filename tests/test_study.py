@@ -438,9 +438,9 @@ def test_pass_1_doubles_at_a_step_of_each_seed():
     for seed, counts in enumerate([[(2, 2), (2, 0)], [(2, 0), (2, 0)], [(0, 0), (2, 0)]]):
         rows[seed]["evaluations"]["1"] = counts
     rows[2]["evaluations"]["2"] = [(2, 0), (0, 0)]
-    assert studies.steps_doubled(rows) == [pytest.approx(0.5), 1.0, math.inf]
+    assert studies.steps_doubled(rows) == [1.0, 1.0, math.inf]
     rows[0]["evaluations"]["2"] = [(1, 1), (2, 2)]
-    assert studies.steps_doubled(rows[:1]) == [pytest.approx(0.5)], "it stays there"
+    assert studies.steps_doubled(rows[:1]) == [1.0], "it stays there"
     rows[0]["evaluations"]["2"] = [(1, 1), (2, 0)]
     assert studies.steps_doubled(rows[:1]) == [math.inf], "once is not enough"
     assert math.isnan(studies.steps_doubled([row("binary", 0, [(2, 2), (2, 2)])])[0]), "twice nothing is nothing"

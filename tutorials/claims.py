@@ -29,9 +29,12 @@ import torch
 from study import (
     STRENGTHS,
     STUDY,
+    columns_of_run,
     conditions_of,
     crossed_interval,
+    curves_of,
     in_brackets,
+    paired_difference,
     panels_of,
     rows_of_conditions,
     seed_interval,
@@ -45,7 +48,9 @@ from minirl import REWARDS  # all ten: study.py enters those of rewards.py
 
 RESULTS = Path(__file__).parent / "results"
 FILE, MODEL_FILE = RESULTS / "claims.json", RESULTS / "smollm2_claims.json"
-STUDY_FILE, REMEDIES_FILE = RESULTS / "rewards" / "results.json", RESULTS / "remedies" / "results.json"
+STUDY_FILE, REMEDIES_FILE, PRETRAINED_FILE = (
+    RESULTS / name / "results.json" for name in ("rewards", "remedies", "pretrained")
+)
 PROBLEMS, SAMPLES, GROUP = 48, 32, 16
 WITH_DISTANCES, WITH_GRADIENTS, WITH_EXACT, WITH_PREFIXES = 24, 16, 4, 16  # of these problems
 CONTROLS = 4  # updates that know nothing, of each kind, for each group and reward
@@ -74,7 +79,8 @@ def measure(strength: str, seed: int) -> dict:
         for problem, texts in zip(problems[:WITH_DISTANCES], rollout.completions, strict=False):
             known = distances(problem.task_id)
             row["distances"].append([known.get(text) for text in texts])  # None: not of the grammar
-        row["prefixes"] = prefixes(policy, problems, rollout.completions, outcomes, mask, sandbox, seed)
+        continued = problems[:WITH_PREFIXES]
+        row["prefixes"] = prefixes(policy, continued, rollout.completions, outcomes, mask, sandbox, seed)
         row["gradients"] = []
         for p, problem in enumerate(problems[:WITH_GRADIENTS]):
             full_passes = [text for text, distance in distances(problem.task_id).items() if distance == 0]
@@ -100,7 +106,7 @@ def distances(task_id: str) -> dict[str, int]:
 def prefixes(policy, problems, completions, outcomes, mask, sandbox, seed, config=None) -> list[dict]:
     """For up to four wrong samples a problem of different pass rates: how often their prefixes can be completed."""
     rates, found = minirl.pass_rate(outcomes, mask), []
-    for p, problem in enumerate(problems[:WITH_PREFIXES]):
+    for p, problem in enumerate(problems):
         of_rate = {float(rate): g for g, rate in enumerate(rates[p]) if rate < 1}
         ranked = sorted(of_rate)
         chosen = [of_rate[ranked[i]] for i in sorted({round(x) for x in np.linspace(0, len(ranked) - 1, 4)})]
@@ -130,9 +136,9 @@ def gradients(policy, problems, rollout, outcomes, mask, p, full_passes=None, **
 
 def measure_model(file: Path, out: Path) -> None:
     """The row of a pretrained model, from an evaluation of it (minirl eval --samples 16 --out FILE): outcomes of all
-    problems; gradients of those on which its samples earn different pass rates, and calibration of the first 16 of
-    these. Gradients are those of its last layer, and the target is one solution: of another style than the model's, so
-    that gains would say little."""
+    problems; gradients and calibration of those on which its samples earn different pass rates. Gradients are those of
+    its last layer, and the target is one solution: of another style than the model's, so that gains would say little.
+    """
     rows = minirl.read_jsonl(file)
     names = {field.name for field in fields(minirl.Config)}
     settings = {name: value for name, value in rows[0]["settings"].items() if name in names}
@@ -262,14 +268,19 @@ Truths = list[list[tuple[float, float, int]]]  # of wrong_samples: a list for ea
 
 def within_problems(of_rows: Truths, measure: Callable[[np.ndarray, np.ndarray], float]) -> Values:
     """A measure of pass rate and truth within each problem: that some are easy must not make it look better."""
-    problems = [[[x[:2] for x in row if x[2] == p] for p in range(PROBLEMS)] for row in of_rows]
-    return [[measure(*np.array(x).T) if x else None for x in row] for row in problems]
+    return [[measure(*np.array(x).T) if x else None for x in row] for row in by_problem(of_rows)]
 
 
 def truths_between(of_rows: Truths, low: float, high: float) -> Values:
     """The mean truth of a problem's samples with a pass rate from low to below high."""
-    chosen = [[[x[1] for x in row if x[2] == p and low <= x[0] < high] for p in range(PROBLEMS)] for row in of_rows]
+    chosen = [[[truth for rate, truth in x if low <= rate < high] for x in row] for row in by_problem(of_rows)]
     return [[float(np.mean(x)) if x else None for x in row] for row in chosen]
+
+
+def by_problem(of_rows: Truths) -> list[list[list[tuple[float, float]]]]:
+    """(pass rate, truth) of samples: [rows][problems][samples]."""
+    problems = 1 + max((x[2] for row in of_rows for x in row), default=-1)
+    return [[[x[:2] for x in row if x[2] == p] for p in range(problems)] for row in of_rows]
 
 
 def differences(mine: Values, others: Values) -> Values:
@@ -363,7 +374,7 @@ def tables(bases: dict[str, list[dict]]) -> list[Rows]:
     def line(label: str, measure: Callable[..., Values], *arguments, digits: int = 2) -> tuple[str, list[str]]:
         return label, [mean_of(measure(rows, *arguments), digits) for rows in bases.values()]
 
-    made = [rows_of_claim(line) for rows_of_claim in (density_rows, step_rows, truth_rows, conflict_rows)]
+    made = [rows_of_claim(line) for rows_of_claim in CLAIMS]
     return [[(label, cells) for label, cells in rows if set(cells) != {"-"}] for rows in made]
 
 
@@ -408,8 +419,15 @@ def step_rows(line) -> Rows:
 
 def truth_rows(line) -> Rows:
     """Claim (iv)."""
+
+    def minus_new_sample(rows: list[dict]) -> Values:
+        return differences(truths_between(wrong_samples(rows)["prefix"], 0.7, 1.0), from_scratch(rows))
+
     completed = rows_of_truth(line, "prefix", "completed to a full pass")
-    completed.insert(4, line("... a new sample, on the problems of those with 0.7 and more", from_scratch))
+    completed[4:4] = [
+        line("... a new sample, on the problems of those with 0.7 and more", from_scratch),
+        line("... from 0.7 minus a new sample, on the same problem", minus_new_sample),
+    ]
     return [*completed, *rows_of_truth(line, "slots", "share of right slots")]
 
 
@@ -454,9 +472,6 @@ def conflict_rows(line) -> Rows:
     def minus_others(rows: list[dict], kind: str, name: str) -> Values:
         return differences(of_pairs(rows, kind, name, "pushes"), of_other_pairs(rows, kind, name, "pushes"))
 
-    def minus_binary(rows: list[dict], measure: Callable[[str], Callable]) -> Values:
-        return differences(*(of_exact(rows, measure(reward)) for reward in ("pass_rate", "binary")))
-
     def cosine_of_targets(rows: list[dict]) -> Values:
         return [[group["cosine_of_targets"] for group in row["gradients"]] for row in rows]
 
@@ -479,10 +494,17 @@ def conflict_rows(line) -> Rows:
             line("... cosine of the sum with the target's gradient", of_reports, reward, "cosine_to_target", has_full),
             line("... with one solution's", of_reports, reward, "cosine_to_solution", has_full),
         ]
-    rows += [
-        line("cosine of the target's gradient and one solution's", cosine_of_targets),
-        line("cosine of the exact gradients of P(full pass) and E[pass rate]", of_exact, lambda x: x["cosine"]),
-    ]
+    return [*rows, line("cosine of the target's gradient and one solution's", cosine_of_targets)]
+
+
+def price_rows(line) -> Rows:
+    """The price of density, from exact gradients."""
+
+    def minus_binary(rows: list[dict], measure: Callable[[str], Callable]) -> Values:
+        return differences(*(of_exact(rows, measure(reward)) for reward in ("pass_rate", "binary")))
+
+    words = "cosine of the exact gradients of P(full pass) and E[pass rate]"
+    rows = [line(words, of_exact, lambda problem: problem["cosine"])]
     for words, measure in (
         ("agreement of live groups of 8", functools.partial(agreement, with_dead=False)),
         ("agreement of all groups of 8", functools.partial(agreement, with_dead=True)),
@@ -494,6 +516,18 @@ def conflict_rows(line) -> Rows:
             line("... pass_rate minus binary, on the same problem", minus_binary, measure),
         ]
     return rows
+
+
+CLAIMS = (density_rows, step_rows, truth_rows, conflict_rows, price_rows)
+
+
+def table_of_pairs(rows: list[dict], dimensions: int = 394_000) -> str:
+    """Claim (v): how alike the gradients of two programs are, by what they pass; and random directions, beside them."""
+    digits = {"product": 4, "cosine": 2, "below": 2, "above": 2}
+    table = [(kind, [mean_of(of_pairs(rows, kind, name), digits[name]) for name in digits]) for kind in KINDS]
+    share = f"{diagnostics.random_share(dimensions):.2f}"
+    table.append(("random directions, as many dimensions", ["", "0.00", share, share]))
+    return in_markdown(["inner product", "cosine", "share below -0.1", "share above +0.1"], table)
 
 
 def name_of_base(noise: float) -> str:
@@ -542,7 +576,8 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
                 found = [lines.get((noise, algorithm, reward, lr)) for noise in noises]
                 if any(found):
                     cells = [cell(line) if line else "" for line in found]
-                    rows.append((words + name + (f", both at {lr}" if lr else ""), cells))
+                    seeds = max(line["seeds"] for line in found if line)
+                    rows.append((words + name + (f", both at {lr}" if lr else "") + f" ({seeds} seeds)", cells))
                     words = "... "
     return in_markdown([f"{name_of_base(noise)}, toy noise {noise}" for noise in noises], rows)
 
@@ -582,6 +617,7 @@ def remedies_of_bases() -> dict[str, list[dict]]:
     conditions, lines = conditions_of(results["study"]), study_summary(results)
     for line, (_, rows) in zip(lines, rows_of_conditions(results), strict=True):
         line["dead"] = np.mean([row["training"]["dead_groups"] for row in rows])
+        line["of_seed"] = {row["run"]["seed"]: columns_of_run(row) for row in rows}
         # the bases have the same conditions, one base after the other
         line["words"] = REMEDIES_IN_WORDS[conditions.index(line["condition"]) % len(REMEDIES_IN_WORDS)]
     panels = panels_of(lines).values()
@@ -599,9 +635,41 @@ def tables_of_remedies() -> list[str]:
                 minus = in_brackets(line["difference"][measure], "+") if line["difference"] else ""
                 cells += [in_brackets(line[measure]), minus]
             rows.append((line["words"], [*cells, step_in_words(line["doubled"]), f"{line['dead']:.2f}"]))
+        minus = paired_difference(*(line["of_seed"] for line in reversed(lines[-2:])))
+        cells = [cell for measure in ("pass@1", "pass@8") for cell in ("", in_brackets(minus[measure], "+"))]
+        rows.append(("... minus binary, twice the steps", [*cells, "", ""]))
         titles = [f"{name} base: pass@1", "minus the first line's", "pass@8", "minus the first line's"]
-        found.append(in_markdown([*titles, "pass@1 doubles at step", "dead groups"], rows))
+        found.append(in_markdown([*titles, "pass@1 has doubled by step", "dead groups"], rows))
     return found
+
+
+def table_of_pretrained(file: Path = PRETRAINED_FILE) -> str:
+    """What results/README.md says of the pretrained model's training: with what binary and pass_rate end."""
+    runs = [rows for _, rows in rows_of_conditions(json.loads(file.read_text()))]
+    table = []
+    for name in ("pass@1", "pass@8", "pass_rate"):
+        values = np.array([[curves_of(row)[1][name] for row in rows] for rows in runs])  # [2, seeds, evaluations, P]
+        cells = cells_of_pair(values[:, :, -1], ways=2)
+        table.append((f"held-out {name}", [f"{values[:, :, 0].mean():.3f}", *cells]))
+    for words, name, first in (
+        ("full passes in training", "full_pass", 0),
+        ("... in its last third", "full_pass", 20),
+        ("dead groups in training", "dead_groups", 0),
+    ):
+        values = np.array([[row["training"][name][first:] for row in rows] for rows in runs])  # [2, seeds, steps]
+        table.append((words, ["", *cells_of_pair(values, ways=1), "", ""]))
+    titles = ["before", "binary", "pass_rate", "pass_rate minus binary, by seed", "would show"]
+    return in_markdown([*titles, "by problem", "would show"], table)
+
+
+def cells_of_pair(values: np.ndarray, ways: int) -> list[str]:
+    """Of two conditions' values [2, seeds, P]: each; and their difference, with the smallest that would show, its
+    interval over the seeds, or also (two ways) over the problems."""
+    cells = [in_brackets(seed_interval(of_condition)) for of_condition in values]
+    difference = values[1] - values[0]
+    for interval in map(seed_interval, (difference, difference.T)[:ways]):
+        cells += [in_brackets(interval, "+"), f"{interval['detectable']:.3f}"]
+    return cells
 
 
 def remedies_figure(file: Path) -> None:
@@ -790,8 +858,16 @@ if __name__ == "__main__":
     elif len(sys.argv) == 4 and sys.argv[1] == "model":
         measure_model(*map(Path, sys.argv[2:]))
     elif sys.argv[1:] == ["table"]:
-        made = [in_markdown(list(STRENGTHS), rows) for rows in tables(bases_of_strength())]
-        print("\n\n".join([*made, table_of_study(), table_of_model(), *tables_of_remedies()]))
+        bases = bases_of_strength()
+        made = [in_markdown(list(STRENGTHS), rows) for rows in tables(bases)]
+        made += [
+            table_of_pairs(bases["middling"]),
+            table_of_study(),
+            table_of_model(),
+            table_of_pretrained(),
+            *tables_of_remedies(),
+        ]
+        print("\n\n".join(made))
     elif sys.argv[1:] == ["figures"]:
         front_figure(RESULTS / "density.png")
         measured = bases_of_strength()

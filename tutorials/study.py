@@ -73,8 +73,8 @@ from sandbox import Program, Result, Sandbox, SandboxError, Verdict
 REWARDS.update(OTHER_REWARDS)
 COLORS.update(OTHER_COLORS)
 
-# Four strengths of the toy's base model: pass@1 near 0.25, 0.1, 0.02 and 0.002; and steps until binary's training curve
-# has flattened: full passes in its last quarter are less than 0.02 above those in the quarter before ("rise").
+# Four strengths of the toy's base model: pass@1 near 0.25, 0.1, 0.02 and 0.002; and steps after which binary's training
+# curve was flat in a pilot: full passes in its last quarter less than 0.02 above those in the quarter before ("rise").
 STRENGTHS = {
     "strong": {"toy_noise": [0.35], "steps": [250]},
     "middling": {"toy_noise": [0.5], "steps": [350]},
@@ -678,8 +678,8 @@ def columns_of_run(row: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def steps_doubled(rows: list[dict[str, Any]]) -> list[float]:
-    """The step from which on each run of a condition has at least twice the held-out pass@1 that its seeds had before,
-    on average; between two evaluations by the line that joins them. inf: it ends below. nan: before, nobody passed."""
+    """The first evaluation (its step) from which on each run of a condition has at least twice the held-out pass@1 that
+    its seeds had before, on average. inf: it ends below. nan: before, nobody passed."""
     found = [curves_of(row) for row in rows]
     curves = [(steps, curves["pass@1"].mean(-1)) for steps, curves in found]
     goal = 2 * float(np.mean([values[0] for _, values in curves]))
@@ -687,10 +687,8 @@ def steps_doubled(rows: list[dict[str, Any]]) -> list[float]:
 
 
 def step_reached(steps: Sequence[int], values: Sequence[float], goal: float) -> float:
-    below = [i for i, value in enumerate(values) if value < goal]
-    if not below or below[-1] == len(values) - 1:
-        return math.inf if below else float(steps[0])
-    return float(np.interp(goal, values[below[-1] : below[-1] + 2], steps[below[-1] : below[-1] + 2]))
+    after = 1 + max((i for i, value in enumerate(values) if value < goal), default=-1)
+    return float(steps[after]) if after < len(steps) else math.inf
 
 
 def paired_difference(
@@ -715,7 +713,7 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
     """The summary of a study's results as a table in Markdown, and how long it took."""
     metrics = [name for name in ("pass@1", "pass@8", "pass_rate", "entropy") if name in summary[0]]
     titles = ["base", "condition", "lr", *metrics, "rise"]
-    titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's", "doubles at", "collapsed"]
+    titles += ["pass@1 - baseline's", "detectable", "seeds above", "area - baseline's", "doubled by", "collapsed"]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for line in summary:
         rate = f"{line['lr']:g}{' (edge)' * line['at_edge']}" if line["lr"] else ""
@@ -737,8 +735,8 @@ def study_table(results: dict[str, Any], summary: list[dict[str, Any]]) -> str:
         "last quarter of training; rise: full passes in training, last quarter minus the one before. Differences (to "
         "the binary reward, or to the first condition of a base) are paired by seed, in brackets their 95 % interval "
         "(Student's t over seeds); detectable: the smallest difference that the interval would tell from 0, four times "
-        "in five; area: pass@1, mean over the run; doubles at: the step from which on pass@1 is at least twice that of "
-        "the base models, median of the seeds (first to last); collapsed: ended below its base model.",
+        "in five; area: pass@1, mean over the run; doubled by: the first evaluation from which on pass@1 is at least "
+        "twice that of the base models, median of the seeds (first to last); collapsed: ended below its base model.",
     ]
     return "\n".join(lines)
 
