@@ -192,6 +192,7 @@ def test_links_lead_somewhere(page):
 STUDIES = {
     claims.STUDY_FILE: study.STUDY,
     claims.REMEDIES_FILE: study.REMEDIES,
+    claims.PRETRAINED_FILE: study.PRETRAINED,
 }
 
 
@@ -211,7 +212,7 @@ def tables() -> list[str]:
         bases = claims.bases_of_strength()
         made = [claims.in_markdown(list(study.STRENGTHS), rows) for rows in claims.tables(bases)]
         made += [claims.table_of_pairs(bases["middling"])]
-        made += [claims.table_of_study(), claims.table_of_model()]
+        made += [claims.table_of_study(), claims.table_of_model(), claims.table_of_pretrained()]
         return made + claims.tables_of_remedies()
 
 
@@ -254,7 +255,7 @@ def test_the_words_about_the_study_count_its_intervals():
 
 
 def test_the_readmes_claims_are_those_of_the_page_of_claims():
-    of_toy = tables()[:-3]  # without those of the pretrained model and of the remedies
+    of_toy = tables()[:-4]  # without those of the pretrained model and of the remedies
     rows = [line.strip("| ").split(" | ") for table in of_toy for line in table.splitlines()]
     labels = [row[0] for row in rows]
 
@@ -275,7 +276,7 @@ def test_the_readmes_claims_are_those_of_the_page_of_claims():
     assert "lower in {} of {}, with an interval that excludes 0 in {}".format(*counts) in section
     gains = "... share of groups that gain"
     assert f"makes one likelier in {weak(gains)} of them, shuffled advantages in {weak(gains, 1)}" in section
-    completed = weak("completed to a full pass", 2), weak("completed to a full pass", 4)
+    completed = weak("completed to a full pass", 3), weak("completed to a full pass", 5)
     assert "ends in a full pass {} of the times, a new sample {}".format(*completed) in section
     below, of_others = (weak("share of pairs of pushes with a cosine below -0.1: partial-partial", n) for n in (0, 1))
     kept = (
@@ -296,7 +297,11 @@ def test_the_words_about_the_real_model_are_those_of_its_table():
     section = in_one_line(page[page.index("## On a pretrained model") : page.index("## Where the toy may not")])
     live, full = len(row["gradients"]), sum(group["has_full_pass"] for group in row["gradients"])
     assert f"the {live} problems whose samples" in section and f"({full} of these have a full pass)" in section
-    assert f"those of {len(row['prefixes'])} wrong samples of 16 problems" in section
+    partial = sum(prefix["pass_rate"] > 0 for prefix in row["prefixes"])
+    words = "those of {} wrong samples of these problems, {} of which pass some tests"
+    assert words.format(len(row["prefixes"]), partial) in section
+    pairs = [x["pushes"]["partial-partial"]["pairs"] for x in row["gradients"] if "partial-partial" in x["pushes"]]
+    assert f"({sum(pairs)} pairs, on {len(pairs)} problems)" in section
     table = [line.strip("| ").split(" | ") for line in claims.table_of_model().splitlines()[2:]]
     labels, means = [label for label, _ in table], [cell.split(" [")[0] for _, cell in table]
     place = labels.index("share of pairs of pushes with a cosine below -0.1: partial-partial")
@@ -304,6 +309,22 @@ def test_the_words_about_the_real_model_are_those_of_its_table():
     assert "(on SmolLM2 {} and {})".format(*means[place : place + 2]) in in_one_line(read(FRONT))
     place = labels.index("share of pairs of pushes with a cosine above +0.1: partial-full")
     assert "more often than other pairs, {} and {}.".format(*means[place : place + 2]) in section
+
+
+def test_the_words_about_the_real_models_training_are_those_of_its_runs():
+    results, (binary, pass_rate) = committed(claims.PRETRAINED_FILE)
+    difference = pass_rate["difference"]
+    assert difference["above"] == 0 and difference["pass_rate"]["mean"] > 0
+    assert f"(SmolLM2's pass@1: {study.in_brackets(difference['pass@1'], '+', 2)}.)" in in_one_line(read(FRONT))
+    section = in_one_line(read(CLAIMS).partition("### SmolLM2 in training")[2].partition("## Where the toy may not")[0])
+    held_out = [line for line in claims.table_of_pretrained().splitlines() if line.startswith("| held-out")]
+    intervals = [interval for line in held_out for interval in INTERVAL.findall(line)[2:]]  # by seed, and by problem
+    assert len(intervals) == 6 and all(float(low) < 0 < float(high) for _, low, high in intervals)
+    assert "**Nothing held out differs**" in section
+    commonest = max(row["programs"][0][1] for row in results["runs"])
+    assert f"is {commonest} of {27 * 8} samples at most" in section and len(results["runs"][0]["tests"]) == 27
+    rises = binary["rise"]["mean"], pass_rate["rise"]["mean"]
+    assert "by {:.2f} a quarter, the pass rate's by {:.2f}".format(*rises) in section
 
 
 def test_the_study_of_the_page_of_claims_is_one():

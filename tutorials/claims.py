@@ -424,7 +424,7 @@ def truth_rows(line) -> Rows:
         return differences(truths_between(wrong_samples(rows)["prefix"], 0.7, 1.0), from_scratch(rows))
 
     completed = rows_of_truth(line, "prefix", "completed to a full pass")
-    completed[4:4] = [
+    completed[5:5] = [
         line("... a new sample, on the problems of those with 0.7 and more", from_scratch),
         line("... from 0.7 minus a new sample, on the same problem", minus_new_sample),
     ]
@@ -440,14 +440,15 @@ def rows_of_truth(line, name: str, words: str) -> Rows:
     def within(rows: list[dict], measure: Callable[[np.ndarray, np.ndarray], float]) -> Values:
         return within_problems(wrong_samples(rows)[name], measure)
 
-    def high_minus_middle(rows: list[dict]) -> Values:
-        return differences(between(rows, 0.7, 1.0), between(rows, 0.3, 0.7))
+    def minus(rows: list[dict], mine: tuple[float, float], others: tuple[float, float]) -> Values:
+        return differences(between(rows, *mine), between(rows, *others))
 
     return [
         line(f"{words}: wrong samples with a pass rate below 0.3", between, 0.0, 0.3),
         line("... from 0.3 to below 0.7", between, 0.3, 0.7),
+        line("... from 0.3 to 0.7 minus below 0.3, on the same problem", minus, (0.3, 0.7), (0.0, 0.3)),
         line("... from 0.7", between, 0.7, 1.0),
-        line("... from 0.7 minus 0.3 to 0.7, on the same problem", high_minus_middle),
+        line("... from 0.7 minus 0.3 to 0.7, on the same problem", minus, (0.7, 1.0), (0.3, 0.7)),
         line("... rank correlation with the pass rate, within a problem", within, diagnostics.spearman),
         line("... the highest that their ties allow", within, diagnostics.spearman_ceiling),
     ]
@@ -537,13 +538,20 @@ def name_of_base(noise: float) -> str:
 def lines_of_study(results: dict) -> dict[tuple[float, str, str, float | None], dict]:
     """The lines of a study's summary by noise, algorithm, reward, and learning rate; None: it was chosen by tuning.
 
-    They have "one_program", too: the share of the samples at the end that are the commonest program of all problems."""
+    They have "one_program", too: the share of the samples at the end that are the commonest program of all problems;
+    and "of_seed", each seed's columns."""
     lines = {}
     for line, (condition, rows) in zip(study_summary(results), rows_of_conditions(results), strict=True):
         samples = len(rows[0]["tests"]) * len(rows[0]["evaluations"]["0"][0])
         line["one_program"] = seed_interval(np.array([[row["programs"][0][1] / samples] for row in rows]))
+        line["of_seed"] = {row["run"]["seed"]: columns_of_run(row) for row in rows}
         lines[tuple(condition.get(name) for name in ("toy_noise", "algorithm", "reward", "lr"))] = line
     return lines
+
+
+def minus(line: dict, other: dict) -> str:
+    """The cell of a table: the difference of two conditions' final pass@1, over the seeds that both have."""
+    return in_brackets(paired_difference(line["of_seed"], other["of_seed"])["pass@1"], "+")
 
 
 def table_of_study(file: Path = STUDY_FILE) -> str:
@@ -579,6 +587,15 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
                     seeds = max(line["seeds"] for line in found if line)
                     rows.append((words + name + (f", both at {lr}" if lr else "") + f" ({seeds} seeds)", cells))
                     words = "... "
+    for algorithm in ("grpo", "rloo"):
+        of_reward = [{reward: lines[noise, algorithm, reward, None] for reward in MAIN} for noise in noises]
+        for reward in MAIN[2:]:
+            words = f"(vii) final pass@1, {reward} minus pass_rate: {algorithm.upper()} (5 seeds)"
+            rows.append((words, [minus(found[reward], found["pass_rate"]) for found in of_reward]))
+    cells = [minus(lines[noise, "grpo", "binary", 2e-4], lines[noise, "grpo", "binary", None]) for noise in noises]
+    rows.append(("final pass@1, binary at 0.0002 minus binary at its own rate: GRPO (5 seeds)", cells))
+    rates = [" / ".join(f"{lines[noise, 'grpo', reward, None]['lr']:g}" for reward in MAIN) for noise in noises]
+    rows.insert(1, (f"own rate: {' / '.join(MAIN)}", rates))
     return in_markdown([f"{name_of_base(noise)}, toy noise {noise}" for noise in noises], rows)
 
 

@@ -4,7 +4,7 @@
     python tutorials/study.py MY_STUDY.json        yours: the conditions are the combinations of each grid
     python tutorials/study.py rewards              the one of tutorials/results/rewards: a night or two
     python tutorials/study.py remedies             the one of tutorials/results/remedies: a night
-    python tutorials/study.py pretrained           a small pretrained model under binary and pass_rate: some hours
+    python tutorials/study.py pretrained           the one of tutorials/results/pretrained, of SmolLM2: two hours
     python tutorials/study.py --out FOLDER         goes on with it, or evaluates it again if it is whole
 
 A study is a file such as
