@@ -29,7 +29,6 @@ import torch
 from study import (
     STRENGTHS,
     STUDY,
-    columns_of_run,
     conditions_of,
     crossed_interval,
     curves_of,
@@ -539,19 +538,20 @@ def lines_of_study(results: dict) -> dict[tuple[float, str, str, float | None], 
     """The lines of a study's summary by noise, algorithm, reward, and learning rate; None: it was chosen by tuning.
 
     They have "one_program", too: the share of the samples at the end that are the commonest program of all problems;
-    and "of_seed", each seed's columns."""
+    and "minus_pass_rate", the cell of a difference to the pass rate at its own rate."""
     lines = {}
     for line, (condition, rows) in zip(study_summary(results), rows_of_conditions(results), strict=True):
         samples = len(rows[0]["tests"]) * len(rows[0]["evaluations"]["0"][0])
         line["one_program"] = seed_interval(np.array([[row["programs"][0][1] / samples] for row in rows]))
-        line["of_seed"] = {row["run"]["seed"]: columns_of_run(row) for row in rows}
         lines[tuple(condition.get(name) for name in ("toy_noise", "algorithm", "reward", "lr"))] = line
+    for (noise, algorithm, *_), line in lines.items():
+        line["minus_pass_rate"] = minus(line, lines[noise, algorithm, "pass_rate", None])
     return lines
 
 
-def minus(line: dict, other: dict) -> str:
-    """The cell of a table: the difference of two conditions' final pass@1, over the seeds that both have."""
-    return in_brackets(paired_difference(line["of_seed"], other["of_seed"])["pass@1"], "+")
+def minus(line: dict, other: dict, measure: str = "pass@1") -> str:
+    """The cell of a table: the difference of two lines in a measure, over the seeds that both have."""
+    return in_brackets(paired_difference(line["of_seed"], other["of_seed"])[measure], "+")
 
 
 def table_of_study(file: Path = STUDY_FILE) -> str:
@@ -560,7 +560,8 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
     lines = lines_of_study(json.loads(file.read_text()))
     noises, rates = list(dict.fromkeys(noise for noise, *_ in lines)), sorted({lr for *_, lr in lines if lr})
     befores = [in_brackets(lines[noise, "grpo", "binary", None]["before"]) for noise in noises]
-    rows = [("base model's held-out pass@1", befores)]
+    own = [" / ".join(f"{lines[noise, 'grpo', reward, None]['lr']:g}" for reward in MAIN) for noise in noises]
+    rows = [("base model's held-out pass@1", befores), (f"own rate: {' / '.join(MAIN)}", own)]
     tuned, each = [None], [None, *rates]
     for label, rewards, lrs, cell in (
         ("final pass@1, {}", MAIN, tuned, lambda line: in_brackets(line["pass@1"])),
@@ -577,6 +578,7 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
         ("full passes in training still rise by, {}", MAIN[:2], tuned, lambda line: in_brackets(line["rise"], "+")),
         ("(vi) area under the pass@1 curve, {} minus binary", MAIN[1:3], each, minus_binarys("area")),
         ("(vii) final pass@1, {} minus binary", MAIN[2:], each, minus_binarys("pass@1")),
+        ("(vii) final pass@1, {} minus pass_rate", MAIN[2:], tuned, lambda line: line["minus_pass_rate"]),
     ):
         for reward in rewards:
             words = label.format(reward) + ": "
@@ -587,15 +589,8 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
                     seeds = max(line["seeds"] for line in found if line)
                     rows.append((words + name + (f", both at {lr}" if lr else "") + f" ({seeds} seeds)", cells))
                     words = "... "
-    for algorithm in ("grpo", "rloo"):
-        of_reward = [{reward: lines[noise, algorithm, reward, None] for reward in MAIN} for noise in noises]
-        for reward in MAIN[2:]:
-            words = f"(vii) final pass@1, {reward} minus pass_rate: {algorithm.upper()} (5 seeds)"
-            rows.append((words, [minus(found[reward], found["pass_rate"]) for found in of_reward]))
     cells = [minus(lines[noise, "grpo", "binary", 2e-4], lines[noise, "grpo", "binary", None]) for noise in noises]
     rows.append(("final pass@1, binary at 0.0002 minus binary at its own rate: GRPO (5 seeds)", cells))
-    rates = [" / ".join(f"{lines[noise, 'grpo', reward, None]['lr']:g}" for reward in MAIN) for noise in noises]
-    rows.insert(1, (f"own rate: {' / '.join(MAIN)}", rates))
     return in_markdown([f"{name_of_base(noise)}, toy noise {noise}" for noise in noises], rows)
 
 
@@ -634,7 +629,6 @@ def remedies_of_bases() -> dict[str, list[dict]]:
     conditions, lines = conditions_of(results["study"]), study_summary(results)
     for line, (_, rows) in zip(lines, rows_of_conditions(results), strict=True):
         line["dead"] = np.mean([row["training"]["dead_groups"] for row in rows])
-        line["of_seed"] = {row["run"]["seed"]: columns_of_run(row) for row in rows}
         # the bases have the same conditions, one base after the other
         line["words"] = REMEDIES_IN_WORDS[conditions.index(line["condition"]) % len(REMEDIES_IN_WORDS)]
     panels = panels_of(lines).values()
@@ -649,12 +643,11 @@ def tables_of_remedies() -> list[str]:
         for line in lines:
             cells = []
             for measure in ("pass@1", "pass@8"):
-                minus = in_brackets(line["difference"][measure], "+") if line["difference"] else ""
-                cells += [in_brackets(line[measure]), minus]
+                cells += [in_brackets(line[measure]), minus(line, lines[0], measure) if line is not lines[0] else ""]
             rows.append((line["words"], [*cells, step_in_words(line["doubled"]), f"{line['dead']:.2f}"]))
-        minus = paired_difference(*(line["of_seed"] for line in reversed(lines[-2:])))
-        cells = [cell for measure in ("pass@1", "pass@8") for cell in ("", in_brackets(minus[measure], "+"))]
-        rows.append(("... minus binary, twice the steps", [*cells, "", ""]))
+        of_binary, of_pass_rate = lines[-2:]
+        cells = ["", minus(of_pass_rate, of_binary), "", minus(of_pass_rate, of_binary, "pass@8"), "", ""]
+        rows.append(("... minus binary, twice the steps", cells))
         titles = [f"{name} base: pass@1", "minus the first line's", "pass@8", "minus the first line's"]
         found.append(in_markdown([*titles, "pass@1 has doubled by step", "dead groups"], rows))
     return found

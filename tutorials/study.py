@@ -625,6 +625,7 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
                              seeds of both, and "above", of those with a higher pass@1. None for the baseline itself
     curve                    see curve_of: held-out where the study says what is compared, for these conditions may
                              train on other problems; else in training
+    of_seed                  seed -> columns_of_run
     doubled                  [seeds], see steps_doubled
     collapsed                the number of runs that ended below where they began, in pass@1
     """
@@ -634,7 +635,8 @@ def study_summary(results: dict[str, Any]) -> list[dict[str, Any]]:
     for (condition, rows), of_seed in zip(done, columns, strict=True):
         baseline = baseline_of(results["study"], condition)
         of_baseline = next((x for (other, _), x in zip(done, columns, strict=True) if other == baseline), {})
-        line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr"), "seeds": len(of_seed)}
+        line: dict[str, Any] = {"condition": condition, "lr": rows[-1]["run"].get("lr")}
+        line["seeds"], line["of_seed"] = len(of_seed), of_seed
         tried = {run["lr"] for run in tuning_runs(results["study"], condition, results["tuning"])}
         line["tuned"], line["at_edge"] = bool(tried), bool(tried) and line["lr"] in (min(tried), max(tried))
         line["panel"], line["label"] = panel_and_label(results["study"], condition)
