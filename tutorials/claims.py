@@ -538,14 +538,15 @@ def lines_of_study(results: dict) -> dict[tuple[float, str, str, float | None], 
     """The lines of a study's summary by noise, algorithm, reward, and learning rate; None: it was chosen by tuning.
 
     They have "one_program", too: the share of the samples at the end that are the commonest program of all problems;
-    and "minus_pass_rate", the cell of a difference to the pass rate at its own rate."""
+    and "minus_pass_rate", the cell of a difference to the pass rate (its own rate, or the same one)."""
     lines = {}
     for line, (condition, rows) in zip(study_summary(results), rows_of_conditions(results), strict=True):
         samples = len(rows[0]["tests"]) * len(rows[0]["evaluations"]["0"][0])
         line["one_program"] = seed_interval(np.array([[row["programs"][0][1] / samples] for row in rows]))
         lines[tuple(condition.get(name) for name in ("toy_noise", "algorithm", "reward", "lr"))] = line
-    for (noise, algorithm, *_), line in lines.items():
-        line["minus_pass_rate"] = minus(line, lines[noise, algorithm, "pass_rate", None])
+    for (noise, algorithm, _, lr), line in lines.items():
+        other = lines.get((noise, algorithm, "pass_rate", lr))
+        line["minus_pass_rate"] = minus(line, other) if other else ""
     return lines
 
 
@@ -578,14 +579,14 @@ def table_of_study(file: Path = STUDY_FILE) -> str:
         ("full passes in training still rise by, {}", MAIN[:2], tuned, lambda line: in_brackets(line["rise"], "+")),
         ("(vi) area under the pass@1 curve, {} minus binary", MAIN[1:3], each, minus_binarys("area")),
         ("(vii) final pass@1, {} minus binary", MAIN[2:], each, minus_binarys("pass@1")),
-        ("(vii) final pass@1, {} minus pass_rate", MAIN[2:], tuned, lambda line: line["minus_pass_rate"]),
+        ("(vii) final pass@1, {} minus pass_rate", MAIN[2:], each, lambda line: line["minus_pass_rate"]),
     ):
         for reward in rewards:
             words = label.format(reward) + ": "
             for (algorithm, name), lr in itertools.product({"grpo": "GRPO", "rloo": "RLOO"}.items(), lrs):
                 found = [lines.get((noise, algorithm, reward, lr)) for noise in noises]
-                if any(found):
-                    cells = [cell(line) if line else "" for line in found]
+                cells = [cell(line) if line else "" for line in found]
+                if any(cells):
                     seeds = max(line["seeds"] for line in found if line)
                     rows.append((words + name + (f", both at {lr}" if lr else "") + f" ({seeds} seeds)", cells))
                     words = "... "
