@@ -439,15 +439,15 @@ def rows_of_truth(line, name: str, words: str) -> Rows:
     def within(rows: list[dict], measure: Callable[[np.ndarray, np.ndarray], float]) -> Values:
         return within_problems(wrong_samples(rows)[name], measure)
 
-    def minus(rows: list[dict], mine: tuple[float, float], others: tuple[float, float]) -> Values:
+    def difference(rows: list[dict], mine: tuple[float, float], others: tuple[float, float]) -> Values:
         return differences(between(rows, *mine), between(rows, *others))
 
     return [
         line(f"{words}: wrong samples with a pass rate below 0.3", between, 0.0, 0.3),
         line("... from 0.3 to below 0.7", between, 0.3, 0.7),
-        line("... from 0.3 to 0.7 minus below 0.3, on the same problem", minus, (0.3, 0.7), (0.0, 0.3)),
+        line("... from 0.3 to 0.7 minus below 0.3, on the same problem", difference, (0.3, 0.7), (0.0, 0.3)),
         line("... from 0.7", between, 0.7, 1.0),
-        line("... from 0.7 minus 0.3 to 0.7, on the same problem", minus, (0.7, 1.0), (0.3, 0.7)),
+        line("... from 0.7 minus 0.3 to 0.7, on the same problem", difference, (0.7, 1.0), (0.3, 0.7)),
         line("... rank correlation with the pass rate, within a problem", within, diagnostics.spearman),
         line("... the highest that their ties allow", within, diagnostics.spearman_ceiling),
     ]
@@ -522,7 +522,8 @@ CLAIMS = (density_rows, step_rows, truth_rows, conflict_rows, price_rows)
 
 
 def table_of_pairs(rows: list[dict], dimensions: int = 394_000) -> str:
-    """Claim (v): how alike the gradients of two programs are, by what they pass; and random directions, beside them."""
+    """Claim (v): how alike the gradients of two programs are, by what they pass; beside them random directions, in as
+    many dimensions as the toy's model has weights."""
     digits = {"product": 4, "cosine": 2, "below": 2, "above": 2}
     table = [(kind, [mean_of(of_pairs(rows, kind, name), digits[name]) for name in digits]) for kind in KINDS]
     share = f"{diagnostics.random_share(dimensions):.2f}"
@@ -644,7 +645,7 @@ def tables_of_remedies() -> list[str]:
         for line in lines:
             cells = []
             for measure in ("pass@1", "pass@8"):
-                cells += [in_brackets(line[measure]), minus(line, lines[0], measure) if line is not lines[0] else ""]
+                cells += [in_brackets(line[measure]), minus_binarys(measure)(line) if line["difference"] else ""]
             rows.append((line["words"], [*cells, step_in_words(line["doubled"]), f"{line['dead']:.2f}"]))
         of_binary, of_pass_rate = lines[-2:]
         cells = ["", minus(of_pass_rate, of_binary), "", minus(of_pass_rate, of_binary, "pass@8"), "", ""]
